@@ -1,0 +1,1 @@
+"""Typed settings and logging, shared by every process."""

@@ -1,0 +1,127 @@
+"""Settings: environment over TOML over defaults. An unknown key is refused by its name; secrets are never shown.
+
+The environment's `PARLEY_HTTP_PORT` and the TOML file's `http_port` (file named by `PARLEY_CONFIG`) are the
+same setting. Lists are written with commas in the environment and as arrays in TOML.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, get_origin, get_type_hints
+
+import msgspec
+
+PREFIX = "PARLEY_"
+CONFIG_VARIABLE = "PARLEY_CONFIG"
+SECRETS = frozenset({"jwt_secret", "database_url", "redis_url"})
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or malformed; the text names it and says what it should be."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every setting, with its default. docs/operations.md lists them with their meaning."""
+
+    # HTTP
+    http_host: str = "127.0.0.1"
+    http_port: Port = 8080
+    public_url: str | None = None
+    """Where clients reach this domain, when a proxy stands in front; default http://host:port."""
+    body_limit: int = 1 << 20
+
+    # media
+    media_host: str = "0.0.0.0"
+    media_port: Port = 7882
+    media_announced: list[str] = []
+    """Addresses put into SDP, IPv4 or IPv6; default: media_host, or this machine's own when that is a wildcard."""
+    native: Literal["auto", "on", "off"] = "auto"
+    peer_timeout: Seconds = 20.0
+    """A connection that is silent for this long is closed."""
+    drain_timeout: Seconds = 3600.0
+
+    # storage
+    data_dir: Path = Path("var")
+    database_url: str | None = None
+    """Default: the embedded PostgreSQL under data_dir."""
+    redis_url: str | None = None
+    """Default: the embedded Valkey under data_dir."""
+
+    # who may come in
+    jwt_secret: str | None = None
+    """HS256 secret; default: one made at first start and kept in data_dir."""
+    jwks_url: str | None = None
+
+    # channels
+    poll_timeout: Seconds = 60.0
+    poll_timeout_max: Seconds = 1800.0
+    channel_idle: Seconds = 900.0
+    """A channel that nobody reads for this long expires."""
+    channel_grace: Seconds = 30.0
+    """A participant whose channel nobody reads for this long leaves."""
+    channel_cap: Annotated[int, msgspec.Meta(ge=16)] = 1000
+    """Events a channel holds; more, and its reader is told to resync."""
+
+    # meetings
+    sweep_interval: Seconds = 5.0
+    command_timeout: Seconds = 5.0
+    """How long an API process waits for a worker's reply."""
+
+    # logging
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Read settings from an environment and the TOML file it names. Raises SettingsError."""
+    values: dict[str, object] = {}
+    if path := environ.get(CONFIG_VARIABLE):
+        values.update(_from_toml(Path(path)))
+    values.update(_from_environment(environ))
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"setting not understood: {error}") from None
+
+
+def shown(settings: Settings) -> dict[str, object]:
+    """The settings as plain values with secrets masked, for logs and `parley doctor`."""
+    plain = msgspec.to_builtins(settings)
+    return {key: "***" if key in SECRETS and value else value for key, value in plain.items()}
+
+
+def _from_toml(path: Path) -> dict[str, object]:
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise SettingsError(f"{CONFIG_VARIABLE}: cannot read {path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from None
+    _refuse_unknown({key: f"{path}: {key}" for key in values})
+    return values
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    named = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and name != CONFIG_VARIABLE
+    }
+    _refuse_unknown({key: PREFIX + key.upper() for key in named})
+    return {key: value.split(",") if key in _LISTS else value for key, value in named.items()}
+
+
+def _refuse_unknown(labels: Mapping[str, str]) -> None:
+    unknown = [label for key, label in labels.items() if key not in Settings.__struct_fields__]
+    if unknown:
+        raise SettingsError(f"unknown setting {', '.join(sorted(unknown))}")
+
+
+_LISTS = frozenset(
+    name for name, kind in get_type_hints(Settings).items() if get_origin(kind) is list
+)

@@ -1,0 +1,1 @@
+"""Wire types as msgspec Structs: data only, no behaviour, no I/O."""

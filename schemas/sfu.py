@@ -1,0 +1,224 @@
+"""The contract between API processes and SFU workers. Both sides import this and nothing of each other.
+
+Commands travel on the Redis pub/sub channel `command_channel(worker)` as msgpack. The reply travels on
+the pub/sub channel named in the command's `reply_to`. Notices are entries of the Redis stream
+`NOTICE_STREAM` (field `n`, msgpack). A worker that is alive keeps `worker_key(id)` (msgpack
+`WorkerRecord`) with a time to live of `WORKER_TTL` seconds and refreshes it every second.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+NOTICE_STREAM = "parley:notices"
+NOTICE_FIELD = b"n"
+NOTICE_STREAM_CAP = 10_000
+WORKER_KEY_PREFIX = "parley:worker:"
+WORKER_TTL = 3.0
+HEARTBEAT_INTERVAL = 1.0
+
+VideoKind = Literal["video", "screen"]
+Connection = Literal["audio", "video", "screen", "inbound"]
+
+
+def command_channel(worker: str) -> str:
+    return f"parley:sfu:{worker}"
+
+
+def worker_key(worker: str) -> str:
+    return f"{WORKER_KEY_PREFIX}{worker}"
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="op"):
+    """Base of the tagged unions below: the class name is the tag."""
+
+
+class Feed(msgspec.Struct, frozen=True):
+    """One forwarded video: whose, and which."""
+
+    user: UUID
+    kind: VideoKind
+
+
+# --- commands -------------------------------------------------------------------------------
+
+
+class OpenMeeting(Message, frozen=True, kw_only=True, tag=True):
+    """Hold the meeting here. Every other command opens it too; this one only reserves the place."""
+
+
+class CloseMeeting(Message, frozen=True, kw_only=True, tag=True):
+    """Close every connection of the meeting. Unknown meeting: done."""
+
+
+class OfferAudio(Message, frozen=True, kw_only=True, tag=True):
+    """A client's offer for its audio connection, first or renewed. `enabled` false: enters muted. Reply: Answered."""
+
+    user: UUID
+    sdp: str
+    enabled: bool
+
+
+class OfferVideo(Message, frozen=True, kw_only=True, tag=True):
+    """A client's offer to publish camera or screen, first or renewed. Reply: Answered."""
+
+    user: UUID
+    kind: VideoKind
+    sdp: str
+
+
+class StopVideo(Message, frozen=True, kw_only=True, tag=True):
+    """The client stopped publishing. The worker drops the viewers' m-lines and re-offers by itself. Reply: Done."""
+
+    user: UUID
+    kind: VideoKind
+
+
+class SetAudio(Message, frozen=True, kw_only=True, tag=True):
+    """Open or close the microphone at the worker: closed, its packets reach nobody. Reply: Done or no_session."""
+
+    user: UUID
+    enabled: bool
+
+
+class Subscribe(Message, frozen=True, kw_only=True, tag=True):
+    """Change what the user sees. Reply: Done; offers come as notices.
+
+    A feed that is not live yet is remembered and offered once it is.
+    """
+
+    user: UUID
+    subscribe: list[Feed]
+    unsubscribe: list[Feed]
+
+
+class AnswerInbound(Message, frozen=True, kw_only=True, tag=True):
+    """The client's answer to the outstanding inbound offer. Reply: Done, bad_sdp, or no_session."""
+
+    user: UUID
+    sdp: str
+
+
+class RemovePeer(Message, frozen=True, kw_only=True, tag=True):
+    """Close all connections of the user in this meeting, forget its subscriptions. Reply: Done (also when unknown)."""
+
+    user: UUID
+
+
+Body = (
+    OpenMeeting
+    | CloseMeeting
+    | OfferAudio
+    | OfferVideo
+    | StopVideo
+    | SetAudio
+    | Subscribe
+    | AnswerInbound
+    | RemovePeer
+)
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """`deadline` is Unix time in seconds: past it the worker does not start.
+
+    The same `id` again gets the same reply.
+    """
+
+    id: str
+    reply_to: str
+    deadline: float
+    meeting: UUID
+    epoch: int
+    body: Body
+
+
+# --- replies --------------------------------------------------------------------------------
+
+FailureCode = Literal["stale_epoch", "bad_sdp", "no_session", "draining", "late", "internal"]
+
+
+class Done(Message, frozen=True, kw_only=True, tag=True):
+    pass
+
+
+class Answered(Message, frozen=True, kw_only=True, tag=True):
+    sdp: str
+
+
+class Failed(Message, frozen=True, kw_only=True, tag=True):
+    code: FailureCode
+    reason: str
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    result: Done | Answered | Failed
+
+
+# --- notices --------------------------------------------------------------------------------
+
+
+class OfferedStream(msgspec.Struct, frozen=True, kw_only=True):
+    user: UUID
+    kind: VideoKind
+    mid: str
+
+
+class Offered(Message, frozen=True, kw_only=True, tag=True):
+    """An offer for the user's inbound connection. `streams` is the full list it carries, msid `<userId>/<kind>`."""
+
+    user: UUID
+    sdp: str
+    streams: list[OfferedStream]
+
+
+class AudioConnected(Message, frozen=True, kw_only=True, tag=True):
+    """The user's audio connection is up (ICE and DTLS)."""
+
+    user: UUID
+
+
+class VideoLive(Message, frozen=True, kw_only=True, tag=True):
+    """Camera or screen: connected, and its first packet arrived."""
+
+    user: UUID
+    kind: VideoKind
+
+
+class ConnectionLost(Message, frozen=True, kw_only=True, tag=True):
+    """A connection that was up went silent or closed. Not sent for a connection that a command closed."""
+
+    user: UUID
+    connection: Connection
+    reason: str
+
+
+class Talking(Message, frozen=True, kw_only=True, tag=True):
+    user: UUID
+    talking: bool
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    worker: str
+    meeting: UUID
+    epoch: int
+    body: Offered | AudioConnected | VideoLive | ConnectionLost | Talking
+
+
+# --- registry -------------------------------------------------------------------------------
+
+
+class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker says of itself. `load` is its process's CPU share of one core over the last seconds, 0..1."""
+
+    id: str
+    pid: int
+    load: float
+    meetings: int
+    peers: int
+    draining: bool
+    native: bool
+    media: list[str]

@@ -1,0 +1,1 @@
+"""The media worker: negotiates WebRTC connections and forwards media without decoding it."""

@@ -1,0 +1,212 @@
+"""The packet path's interface: what Python asks of it, whichever implementation runs.
+
+Two implementations: pure Python (`sfu/port.py` with `sfu/router.py`) and the compiled twin (`sfu/native`).
+The path owns the UDP socket, SRTP, the packet caches and every rewrite. It holds no policy: who hears
+whom, when to ask for a keyframe and when to ask again for a lost packet is decided by its callers.
+Transports, tracks and legs are small integers that the path gives out; a number is not given out again
+while anything still refers to it. All times are microseconds of one monotonic clock, passed in.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import msgspec
+from pylibsrtp import Session as SrtpSession
+
+Address = tuple[str, int]
+"""Host and port as the socket family writes them; an IPv4 peer on a dual-stack socket is plain IPv4 here."""
+
+Kind = Literal["audio", "video"]
+
+
+class Codec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a payload type carries. `rtx` is the payload type of its retransmissions (RFC 4588)."""
+
+    name: str
+    clock_rate: int
+    rtx: int | None = None
+
+
+class TrackSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A published stream. `codecs` maps the publisher's payload types; extension ids are 0 when not negotiated."""
+
+    transport: int
+    kind: Kind
+    ssrc: int
+    codecs: dict[int, Codec]
+    rtx_ssrc: int | None = None
+    audio_level_id: int = 0
+    transport_cc_id: int = 0
+
+
+class LegSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A viewer's stream. `rtx` maps the viewer's media payload types to its retransmission ones."""
+
+    transport: int
+    kind: Kind
+    ssrc: int
+    rtx_ssrc: int | None = None
+    rtx: dict[int, int] = msgspec.field(default_factory=dict)
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """What feeds a leg: a track, with its payload types and header-extension ids as this viewer knows them.
+
+    A payload type without an entry is not forwarded; an extension element without one is blanked
+    (padding, RFC 8285 section 4.2), so that no packet changes its length.
+    """
+
+    track: int
+    payload_types: dict[int, int]
+    extensions: dict[int, int] = msgspec.field(default_factory=dict)
+
+
+class Datagram(msgspec.Struct, frozen=True):
+    """STUN (first byte 0..3) or DTLS (20..63), RFC 7983; RTCP is opened and comes separately."""
+
+    data: bytes
+    address: Address
+
+
+class Inbound(msgspec.Struct):
+    """What one drain leaves for Python. Lists are empty in the common case."""
+
+    stun: list[Datagram] = msgspec.field(default_factory=list)
+    dtls: list[Datagram] = msgspec.field(default_factory=list)
+    rtcp: list[tuple[int, bytes]] = msgspec.field(default_factory=list)
+    """(transport, opened compound packet)."""
+    unknown: list[tuple[int, int, int]] = msgspec.field(default_factory=list)
+    """(transport, SSRC, payload type) of RTP that no track claims; told at most once per SSRC and second."""
+    started: list[int] = msgspec.field(default_factory=list)
+    """Tracks whose first packet just arrived."""
+    keyframes: list[int] = msgspec.field(default_factory=list)
+    """Video tracks on which a keyframe began."""
+
+
+class ReceiveStats(msgspec.Struct, frozen=True, kw_only=True):
+    """RFC 3550 section 6.4.1 figures of a track since it was added. `jitter` is in clock units."""
+
+    packets: int
+    octets: int
+    highest_sequence: int
+    """Extended: cycles in the upper 16 bits."""
+    expected: int
+    lost: int
+    jitter: int
+    keyframes: int
+    rtx_recovered: int
+
+
+class SendStats(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a leg. `last_timestamp` and `last_sent_us` pair the RTP and the wall clock for a sender report."""
+
+    packets: int
+    octets: int
+    last_timestamp: int
+    last_sent_us: int
+    clock_rate: int
+    retransmitted: int
+    missed: int
+    """Packets asked for that the cache no longer held."""
+
+
+class Levels(msgspec.Struct, frozen=True, kw_only=True):
+    """Audio levels (RFC 6464, -dBov: 0 loudest, 127 silent) of one track since the last look."""
+
+    track: int
+    count: int
+    total: int
+    loudest: int
+
+
+class PacketPath(Protocol):
+    """One UDP socket and everything that passes through it."""
+
+    def fileno(self) -> int: ...
+
+    def drain(self, now_us: int) -> Inbound:
+        """Read until the socket is empty, forward what is media, return what is for Python."""
+        ...
+
+    def send(self, data: bytes, address: Address) -> None:
+        """STUN or DTLS out; dropped and counted when the socket is full."""
+        ...
+
+    # transports: one SRTP association with one remote
+    def open_transport(self, receive: SrtpSession, send: SrtpSession, address: Address) -> int: ...
+
+    def accept(self, transport: int, address: Address) -> None:
+        """Datagrams from this address belong to the transport too (a checked ICE pair)."""
+        ...
+
+    def forget(self, address: Address) -> None: ...
+
+    def select(self, transport: int, address: Address) -> None:
+        """Send to this address from now on (the nominated ICE pair)."""
+        ...
+
+    def last_received_us(self, transport: int) -> int:
+        """When an authentic SRTP or SRTCP packet last came; 0 if never."""
+        ...
+
+    def close_transport(self, transport: int) -> None:
+        """Closes its tracks and legs too."""
+        ...
+
+    # tracks: what a publisher sends
+    def add_track(self, spec: TrackSpec) -> int: ...
+
+    def mute_track(self, track: int, muted: bool) -> None:
+        """Muted, its packets are received and counted and go nowhere."""
+        ...
+
+    def remove_track(self, track: int) -> None:
+        """Legs that it fed are left without a source."""
+        ...
+
+    # legs: what a viewer receives
+    def add_leg(self, spec: LegSpec) -> int: ...
+
+    def set_source(self, leg: int, source: Source | None, now_us: int) -> None:
+        """Feed the leg from another track. Sequence, timestamp and VP8 picture ids stay continuous.
+
+        Video changes at the new track's next keyframe; until then the old one goes on. None pauses the leg.
+        """
+        ...
+
+    def remove_leg(self, leg: int) -> None: ...
+
+    # RTCP and repair
+    def send_rtcp(self, transport: int, compound: bytes) -> None: ...
+
+    def retransmit(self, leg: int, sequences: list[int]) -> int:
+        """Send again what the viewer names (its own sequence numbers); how many the cache still held."""
+        ...
+
+    def missing(self) -> list[tuple[int, list[int]]]:
+        """(track, sequence numbers not yet arrived) for tracks with holes younger than about a second."""
+        ...
+
+    def arrivals(self, transport: int) -> list[tuple[int, int]]:
+        """(transport-wide sequence, arrival in µs) since the last call, in order of arrival."""
+        ...
+
+    def waiting_for_keyframe(self) -> list[int]:
+        """Video tracks that at least one leg waits for."""
+        ...
+
+    # figures
+    def receive_stats(self, track: int) -> ReceiveStats: ...
+
+    def send_stats(self, leg: int) -> SendStats: ...
+
+    def levels(self) -> list[Levels]:
+        """Audio tracks that got packets with a level since the last call."""
+        ...
+
+    def counters(self) -> dict[str, int]:
+        """Packets and bytes in and out, drops by reason, forwarding-time histogram; names in docs/operations.md."""
+        ...
+
+    def close(self) -> None: ...
