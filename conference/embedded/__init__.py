@@ -1,0 +1,12 @@
+"""PostgreSQL and Valkey from wheels, for one machine: no server to install, everything under the data directory.
+
+Both listen on unix sockets only, in directories that nobody else may enter.
+"""
+
+from __future__ import annotations
+
+from conference.embedded.postgres import PostgresServer
+from conference.embedded.process import EmbeddedError
+from conference.embedded.valkey import ValkeyServer
+
+__all__ = ["EmbeddedError", "PostgresServer", "ValkeyServer"]

@@ -1,0 +1,1 @@
+"""PostgreSQL: the truth. SQL per aggregate, the outbox, migrations."""
