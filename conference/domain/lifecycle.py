@@ -1,0 +1,101 @@
+"""How a meeting begins and ends.
+
+    inactive --start--> active --stop, or the last one leaves--> inactive
+    either --delete--> gone;  empty and past its expiration --expire--> gone
+
+Starting an active meeting and stopping an inactive one change nothing and are told again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from conference.domain.facts import Outgoing
+from conference.domain.meeting import Change, Command, Meeting
+from conference.domain.policy import require_member
+from schemas.events import MeetingCreated, MeetingDeleted, MeetingStarted, MeetingStopped
+from schemas.terms import UserType
+
+
+class Start(Command, frozen=True, kw_only=True):
+    """`worker` holds the media if the meeting is not active yet; None leaves that to the first media call."""
+
+    by: UUID
+    worker: str | None = None
+
+
+class Stop(Command, frozen=True, kw_only=True):
+    by: UUID
+
+
+class Delete(Command, frozen=True, kw_only=True):
+    by: UUID
+
+
+class Expire(Command, frozen=True, kw_only=True):
+    """Remove the meeting if it is scheduled, past its expiration and nobody is in it."""
+
+
+def created(draft: Meeting, now: datetime) -> tuple[Meeting, list[Outgoing]]:
+    """A new meeting: its owner moderates it."""
+    meeting = replace(draft, members={**draft.members, draft.owner_id: UserType.MODERATOR})
+    event = MeetingCreated(sent_date=now, meeting_id=meeting.id, room_id=meeting.room_id)
+    return meeting, [Outgoing(event=event, audience=meeting.to_members())]
+
+
+def start(meeting: Meeting, command: Start, now: datetime) -> Change:
+    require_member(meeting, command.by)
+    if not meeting.active:
+        meeting = replace(meeting, active=True, started_at=now)
+        if command.worker is not None:
+            meeting = replace(
+                meeting, worker_id=command.worker, media_epoch=meeting.media_epoch + 1
+            )
+    event = MeetingStarted(
+        sent_date=now,
+        meeting_id=meeting.id,
+        starter_user=command.by,
+        started_at=meeting.started_at or now,
+    )
+    return meeting, [Outgoing(event=event, audience=meeting.to_members())]
+
+
+def stop(meeting: Meeting, command: Stop, now: datetime) -> Change:
+    require_member(meeting, command.by)
+    return stopped(meeting, now)
+
+
+def stopped(meeting: Meeting, now: datetime) -> tuple[Meeting, list[Outgoing]]:
+    """Everyone is out, the waiting room is empty, and those who waited are told."""
+    event = MeetingStopped(sent_date=now, meeting_id=meeting.id)
+    told = Outgoing(event=event, audience=meeting.to_members() | meeting.to_waiting())
+    ended = replace(
+        meeting, active=False, started_at=None, worker_id=None, participants={}, queue={}
+    )
+    return ended, [told]
+
+
+def delete(meeting: Meeting, command: Delete, now: datetime) -> Change:
+    require_member(meeting, command.by)
+    return _gone(meeting, now)
+
+
+def expire(meeting: Meeting, command: Expire, now: datetime) -> Change:
+    if not meeting.scheduled or meeting.expiration is None or meeting.participants:
+        return meeting, []
+    if now < meeting.expiration:
+        return meeting, []
+    return _gone(meeting, now)
+
+
+def _gone(meeting: Meeting, now: datetime) -> Change:
+    """Someone in the waiting room knows the end as STOPPED, so that is said first where it applies."""
+    told: list[Outgoing] = []
+    if meeting.active or meeting.queue:
+        told += stopped(meeting, now)[1]
+    event = MeetingDeleted(sent_date=now, meeting_id=meeting.id)
+    audience = meeting.to_members() | meeting.to_waiting()
+    return None, [*told, Outgoing(event=event, audience=audience)]
