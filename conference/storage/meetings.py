@@ -1,0 +1,326 @@
+"""The meeting aggregate in PostgreSQL: read whole, written back as the difference between two states."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from conference.domain.meeting import Item, Meeting, Participant, QueueEntry
+from schemas.terms import MeetingType, QueueStatus, UserType
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+"""A connection on its own or one lent by a pool."""
+
+_MEETING = """id, name, meeting_type, room_id, owner_id, join_code, active, created_at, started_at,
+    expiration, rec_started_at, rec_user_id, worker_id, media_epoch"""
+
+
+class PublicMeeting(msgspec.Struct, frozen=True, kw_only=True):
+    id: UUID
+    name: str
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+async def lock(conn: Connection, meeting_id: UUID) -> Meeting | None:
+    """The whole meeting, its row locked until the transaction ends. Every change begins here."""
+    row = await conn.fetchrow(
+        f"select {_MEETING} from meetings where id = $1 for update", meeting_id
+    )
+    return (await _whole(conn, [row]))[0] if row else None
+
+
+async def read(conn: Connection, meeting_id: UUID) -> Meeting | None:
+    row = await conn.fetchrow(f"select {_MEETING} from meetings where id = $1", meeting_id)
+    return (await _whole(conn, [row]))[0] if row else None
+
+
+async def of_room(conn: Connection, room_id: UUID) -> Meeting | None:
+    row = await conn.fetchrow(f"select {_MEETING} from meetings where room_id = $1", room_id)
+    return (await _whole(conn, [row]))[0] if row else None
+
+
+async def of_member(conn: Connection, user_id: UUID) -> list[Meeting]:
+    """Every meeting whose access list has the user, oldest first."""
+    rows = await conn.fetch(
+        f"""select {_MEETING} from meetings
+            where id in (select meeting_id from members where user_id = $1)
+            order by created_at, id""",
+        user_id,
+    )
+    return await _whole(conn, rows)
+
+
+async def public(conn: Connection, meeting_id: UUID) -> PublicMeeting | None:
+    """What anyone may know of a scheduled meeting."""
+    row = await conn.fetchrow(
+        "select id, name from meetings where id = $1 and meeting_type = 'scheduled'", meeting_id
+    )
+    return PublicMeeting(id=row["id"], name=row["name"]) if row else None
+
+
+async def by_join_code(conn: Connection, code: str) -> PublicMeeting | None:
+    row = await conn.fetchrow("select id, name from meetings where join_code = $1", code)
+    return PublicMeeting(id=row["id"], name=row["name"]) if row else None
+
+
+async def with_queue(conn: Connection, queue_id: UUID) -> list[UUID]:
+    """Meetings that somebody joined, or waits for, with this channel."""
+    rows = await conn.fetch(
+        """select meeting_id from participants where queue_id = $1
+           union select meeting_id from queue_entries where queue_id = $1""",
+        queue_id,
+    )
+    return [row["meeting_id"] for row in rows]
+
+
+async def orphaned_queues(conn: Connection) -> list[UUID]:
+    """Channels that are gone while somebody is still listed with them."""
+    rows = await conn.fetch(
+        """select queue_id from (
+               select queue_id from participants union select queue_id from queue_entries
+           ) as used
+           where not exists (select from channels where channels.queue_id = used.queue_id)"""
+    )
+    return [row["queue_id"] for row in rows]
+
+
+async def expired(conn: Connection, now: datetime) -> list[UUID]:
+    rows = await conn.fetch(
+        """select id from meetings
+           where expiration <= $1 and meeting_type = 'scheduled'
+             and not exists (select from participants where meeting_id = meetings.id)""",
+        now,
+    )
+    return [row["id"] for row in rows]
+
+
+async def placements(conn: Connection) -> list[tuple[UUID, str, int]]:
+    """(meeting, worker, epoch) of every active meeting whose media is somewhere."""
+    rows = await conn.fetch(
+        "select id, worker_id, media_epoch from meetings where active and worker_id is not null"
+    )
+    return [(row["id"], row["worker_id"], row["media_epoch"]) for row in rows]
+
+
+async def own_channel(conn: Connection, queue_id: UUID, user_id: UUID) -> bool:
+    """Whether the channel is the user's; if so it can't be closed before the transaction ends."""
+    row = await conn.fetchrow(
+        "select from channels where queue_id = $1 and user_id = $2 for key share", queue_id, user_id
+    )
+    return row is not None
+
+
+async def _whole(conn: Connection, rows: Sequence[asyncpg.Record]) -> list[Meeting]:
+    ids = [row["id"] for row in rows]
+    if not ids:
+        return []
+    members: dict[UUID, dict[UUID, UserType]] = defaultdict(dict)
+    for record in await conn.fetch("select * from members where meeting_id = any($1)", ids):
+        members[record["meeting_id"]][record["user_id"]] = UserType(record["role"])
+    participants: dict[UUID, dict[UUID, Participant]] = defaultdict(dict)
+    for record in await conn.fetch(
+        "select * from participants where meeting_id = any($1) order by joined_at, user_id", ids
+    ):
+        participants[record["meeting_id"]][record["user_id"]] = _participant(record)
+    queue: dict[UUID, dict[UUID, QueueEntry]] = defaultdict(dict)
+    for record in await conn.fetch(
+        "select * from queue_entries where meeting_id = any($1) order by queued_at, user_id", ids
+    ):
+        queue[record["meeting_id"]][record["user_id"]] = _queue_entry(record)
+    return [
+        _meeting(row, members[row["id"]], participants[row["id"]], queue[row["id"]]) for row in rows
+    ]
+
+
+def _meeting(
+    row: asyncpg.Record,
+    members: dict[UUID, UserType],
+    participants: dict[UUID, Participant],
+    queue: dict[UUID, QueueEntry],
+) -> Meeting:
+    return Meeting(
+        id=row["id"],
+        name=row["name"],
+        meeting_type=MeetingType(row["meeting_type"]),
+        room_id=row["room_id"],
+        owner_id=row["owner_id"],
+        join_code=row["join_code"],
+        active=row["active"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        expiration=row["expiration"],
+        rec_started_at=row["rec_started_at"],
+        rec_user_id=row["rec_user_id"],
+        worker_id=row["worker_id"],
+        media_epoch=row["media_epoch"],
+        members=members,
+        participants=participants,
+        queue=queue,
+    )
+
+
+def _participant(row: asyncpg.Record) -> Participant:
+    return Participant(
+        user_id=row["user_id"],
+        queue_id=row["queue_id"],
+        joined_at=row["joined_at"],
+        audio=row["audio"],
+        video=row["video"],
+        screen=row["screen"],
+        wants_audio=row["wants_audio"],
+        wants_video=row["wants_video"],
+    )
+
+
+def _queue_entry(row: asyncpg.Record) -> QueueEntry:
+    return QueueEntry(
+        user_id=row["user_id"],
+        queue_id=row["queue_id"],
+        status=QueueStatus(row["status"]),
+        queued_at=row["queued_at"],
+    )
+
+
+# --- writing ----------------------------------------------------------------------------------
+
+
+async def insert(conn: Connection, meeting: Meeting) -> bool:
+    """A new meeting with its access list; False when its room has one already."""
+    written = await conn.fetchval(
+        """insert into meetings (id, name, meeting_type, room_id, owner_id, join_code, active,
+               created_at, expiration)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+           on conflict (room_id) do nothing returning id""",
+        meeting.id,
+        meeting.name,
+        meeting.meeting_type.value,
+        meeting.room_id,
+        meeting.owner_id,
+        meeting.join_code,
+        meeting.active,
+        meeting.created_at,
+        meeting.expiration,
+    )
+    if written is None:
+        return False
+    await _put_members(conn, meeting.id, meeting.members.items())
+    return True
+
+
+async def save(conn: Connection, before: Meeting, after: Meeting | None) -> None:
+    """Write what differs. `before` is what `lock` gave in this transaction."""
+    if after is None:
+        await conn.execute("delete from meetings where id = $1", before.id)
+        return
+    if _row(before) != _row(after):
+        await conn.execute(
+            """update meetings set name = $2, active = $3, started_at = $4, expiration = $5,
+                   rec_started_at = $6, rec_user_id = $7, worker_id = $8, media_epoch = $9
+               where id = $1""",
+            after.id,
+            *_row(after),
+        )
+    await _save_members(conn, before, after)
+    await _save_participants(conn, before, after)
+    await _save_queue(conn, before, after)
+
+
+def _row(meeting: Meeting) -> tuple[object, ...]:
+    return (
+        meeting.name,
+        meeting.active,
+        meeting.started_at,
+        meeting.expiration,
+        meeting.rec_started_at,
+        meeting.rec_user_id,
+        meeting.worker_id,
+        meeting.media_epoch,
+    )
+
+
+async def _save_members(conn: Connection, before: Meeting, after: Meeting) -> None:
+    gone = before.members.keys() - after.members.keys()
+    if gone:
+        await conn.execute(
+            "delete from members where meeting_id = $1 and user_id = any($2)", after.id, list(gone)
+        )
+    await _put_members(conn, after.id, _changed(before.members, after.members))
+
+
+async def _put_members(
+    conn: Connection, meeting_id: UUID, members: Iterable[tuple[UUID, UserType]]
+) -> None:
+    rows = [(meeting_id, user_id, role.value) for user_id, role in members]
+    if rows:
+        await conn.executemany(
+            """insert into members (meeting_id, user_id, role) values ($1, $2, $3)
+               on conflict (meeting_id, user_id) do update set role = excluded.role""",
+            rows,
+        )
+
+
+async def _save_participants(conn: Connection, before: Meeting, after: Meeting) -> None:
+    gone = before.participants.keys() - after.participants.keys()
+    if gone:
+        await conn.execute(
+            "delete from participants where meeting_id = $1 and user_id = any($2)",
+            after.id,
+            list(gone),
+        )
+    rows = [
+        (
+            after.id,
+            item.user_id,
+            item.queue_id,
+            item.audio,
+            item.video,
+            item.screen,
+            item.wants_audio,
+            item.wants_video,
+            item.joined_at,
+        )
+        for _, item in _changed(before.participants, after.participants)
+    ]
+    if rows:
+        await conn.executemany(
+            """insert into participants (meeting_id, user_id, queue_id, audio, video, screen,
+                   wants_audio, wants_video, joined_at)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+               on conflict (meeting_id, user_id) do update set queue_id = excluded.queue_id,
+                   audio = excluded.audio, video = excluded.video, screen = excluded.screen,
+                   wants_audio = excluded.wants_audio, wants_video = excluded.wants_video""",
+            rows,
+        )
+
+
+async def _save_queue(conn: Connection, before: Meeting, after: Meeting) -> None:
+    gone = before.queue.keys() - after.queue.keys()
+    if gone:
+        await conn.execute(
+            "delete from queue_entries where meeting_id = $1 and user_id = any($2)",
+            after.id,
+            list(gone),
+        )
+    rows = [
+        (after.id, item.user_id, item.queue_id, item.status.value, item.queued_at)
+        for _, item in _changed(before.queue, after.queue)
+    ]
+    if rows:
+        await conn.executemany(
+            """insert into queue_entries (meeting_id, user_id, queue_id, status, queued_at)
+               values ($1, $2, $3, $4, $5)
+               on conflict (meeting_id, user_id) do update set queue_id = excluded.queue_id,
+                   status = excluded.status""",
+            rows,
+        )
+
+
+def _changed(before: Mapping[UUID, Item], after: Mapping[UUID, Item]) -> list[tuple[UUID, Item]]:
+    return [(key, value) for key, value in after.items() if before.get(key) != value]
