@@ -84,15 +84,21 @@ def load(environ: Mapping[str, str]) -> Settings:
         values.update(_from_toml(Path(path)))
     values.update(_from_environment(environ))
     try:
-        return msgspec.convert(values, Settings, strict=False)
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_path_from)
     except msgspec.ValidationError as error:
         raise SettingsError(f"setting not understood: {error}") from None
 
 
 def shown(settings: Settings) -> dict[str, object]:
     """The settings as plain values with secrets masked, for logs and `parley doctor`."""
-    plain = msgspec.to_builtins(settings)
+    plain = msgspec.to_builtins(settings, enc_hook=str)
     return {key: "***" if key in SECRETS and value else value for key, value in plain.items()}
+
+
+def _path_from(kind: type, value: object) -> object:
+    if kind is not Path or not isinstance(value, str):
+        raise TypeError("a path is written as text")
+    return Path(value)
 
 
 def _from_toml(path: Path) -> dict[str, object]:
