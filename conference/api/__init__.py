@@ -1,0 +1,1 @@
+"""HTTP: what every API family shares, and one package per family."""

@@ -1,0 +1,279 @@
+"""Who calls: bearer tokens, checked once and remembered for a while.
+
+A token is a JWT (RFC 7519), signed HS256 with this domain's secret or RS256/ES256 with a key of the JWKS at a
+configured address. The algorithm decides which keys are looked at, never the other way round, so that a public key
+can't be passed off as an HS256 secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import time
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import aiohttp
+import msgspec
+import structlog
+from aiohttp import web
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet, OctKey
+
+from conference.errors import Forbidden, Unauthenticated, Unavailable
+
+COOKIE = "ZM_AUTH_TOKEN"
+LEEWAY = 30.0
+"""Seconds by which other clocks may differ from ours."""
+
+_REMEMBER = 300.0
+"""A verified token is checked anew after this long, so that a withdrawn key stops to count."""
+_REMEMBER_MOST = 20_000
+_TOKEN_LONGEST = 8192
+_SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
+
+_log = structlog.get_logger(__name__)
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom the token speaks for, and what it lets them do."""
+
+    user_id: UUID
+    email: str = ""
+    name: str = ""
+    org: str = ""
+    permissions: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+
+
+CALLER = web.RequestKey("caller", Caller)
+
+
+def caller(request: web.Request) -> Caller:
+    """The authenticated caller of this request. Only a public route has none."""
+    return request[CALLER]
+
+
+# --- keys of others ---------------------------------------------------------------------------
+
+
+class JwksKeys:
+    """The key set at an address, fetched when needed and kept for a while."""
+
+    _KEEP = 600.0
+    _PAUSE = 30.0
+    """Between two fetches, whatever unknown key ids come in."""
+    _TIMEOUT = aiohttp.ClientTimeout(total=5.0)
+    _LARGEST = 1 << 20
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._url = url
+        self._clock = clock
+        self._keys: KeySet | None = None
+        self._fetched = float("-inf")
+        self._tried = float("-inf")
+        self._one_at_a_time = asyncio.Lock()
+
+    async def get(self, key_id: str | None) -> KeySet:
+        """Raises Unavailable when there are no keys and none can be fetched."""
+        async with self._one_at_a_time:
+            if self._wanted(key_id) and self._clock() - self._tried >= self._PAUSE:
+                await self._fetch()
+        if self._keys is None:
+            raise Unavailable("the key server that signs tokens can't be reached")
+        return self._keys
+
+    def _wanted(self, key_id: str | None) -> bool:
+        if self._keys is None or self._clock() - self._fetched > self._KEEP:
+            return True
+        return key_id is not None and all(key.kid != key_id for key in self._keys)
+
+    async def _fetch(self) -> None:
+        self._tried = self._clock()
+        try:
+            self._keys = _asymmetric(await self._download())
+        except (
+            aiohttp.ClientError,
+            TimeoutError,
+            ValueError,
+            msgspec.DecodeError,
+            JoseError,
+        ) as error:
+            _log.warning("jwks_fetch_failed", url=self._url, error=repr(error))
+            return
+        self._fetched = self._clock()
+
+    async def _download(self) -> bytes:
+        async with (
+            aiohttp.ClientSession(timeout=self._TIMEOUT) as session,
+            session.get(self._url) as response,
+        ):
+            response.raise_for_status()
+            body = await response.content.read(self._LARGEST + 1)
+        if len(body) > self._LARGEST:
+            raise ValueError("the key set is too large")
+        return body
+
+
+class _Jwks(msgspec.Struct):
+    keys: list[dict[str, str | list[str]]]
+
+
+def _asymmetric(body: bytes) -> KeySet:
+    """A shared secret has no place in a public key set: such keys are left out."""
+    found = msgspec.json.decode(body, type=_Jwks)
+    return KeySet.import_key_set(
+        {"keys": [key for key in found.keys if key.get("kty") in ("RSA", "EC")]}
+    )
+
+
+# --- tokens -----------------------------------------------------------------------------------
+
+
+class _Header(msgspec.Struct):
+    alg: str
+    kid: str | None = None
+
+
+class _Claims(msgspec.Struct, kw_only=True):
+    sub: UUID
+    exp: float | None = None
+    nbf: float | None = None
+    email: str = ""
+    name: str = ""
+    org: str = ""
+    permissions: list[str] | str = []
+    scope: list[str] | str = []
+
+
+class TokenVerifier:
+    """Turns a token into a Caller. `secret` None: HS256 is refused; `jwks` None: RS256 and ES256 are."""
+
+    def __init__(
+        self,
+        secret: str | None,
+        jwks: JwksKeys | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._secret = OctKey.import_key(secret) if secret else None
+        self._jwks = jwks
+        self._clock = clock
+
+    async def verify(self, token: str) -> tuple[Caller, float]:
+        """The caller and when the token expires (Unix time). Raises Unauthenticated, Unavailable."""
+        if len(token) > _TOKEN_LONGEST:
+            raise Unauthenticated("the token is too long")
+        header = _header(token)
+        key, algorithm = await self._key_for(header)
+        try:
+            verified = jwt.decode(token, key, algorithms=[algorithm])
+            claims = msgspec.convert(verified.claims, _Claims)
+        except (JoseError, msgspec.DecodeError, ValueError, TypeError) as error:
+            _log.debug("token_refused", error=repr(error))
+            raise Unauthenticated("the token does not hold") from None
+        self._check_times(claims)
+        return _caller(claims), claims.exp if claims.exp is not None else float("inf")
+
+    async def _key_for(self, header: _Header) -> tuple[OctKey | KeySet, str]:
+        if header.alg == "HS256" and self._secret is not None:
+            return self._secret, "HS256"
+        if header.alg in ("RS256", "ES256") and self._jwks is not None:
+            return await self._jwks.get(header.kid), header.alg
+        raise Unauthenticated("the token's algorithm is not accepted here")
+
+    def _check_times(self, claims: _Claims) -> None:
+        now = self._clock()
+        if claims.exp is not None and now >= claims.exp + LEEWAY:
+            raise Unauthenticated("the token has expired", code="token_expired")
+        if claims.nbf is not None and now < claims.nbf - LEEWAY:
+            raise Unauthenticated("the token is not valid yet")
+
+
+def _header(token: str) -> _Header:
+    encoded = token.partition(".")[0]
+    try:
+        plain = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        return msgspec.json.decode(plain, type=_Header)
+    except (binascii.Error, ValueError, msgspec.DecodeError):
+        raise Unauthenticated("that is not a token") from None
+
+
+def _caller(claims: _Claims) -> Caller:
+    return Caller(
+        user_id=claims.sub,
+        email=_storable(claims.email),
+        name=_storable(claims.name),
+        org=_storable(claims.org),
+        permissions=frozenset(_words(claims.permissions)),
+        scopes=frozenset(_words(claims.scope)),
+    )
+
+
+def _words(claim: list[str] | str) -> list[str]:
+    return claim.split() if isinstance(claim, str) else claim
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL has no NUL in text; nor has an honest name."""
+    return text.replace("\x00", "")
+
+
+# --- requests ---------------------------------------------------------------------------------
+
+
+class Authenticator:
+    """The caller of a request, at the price of one dictionary look-up once a token is known."""
+
+    def __init__(
+        self,
+        verifier: TokenVerifier,
+        seen: Callable[[Caller], Awaitable[None]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`seen` is told of each caller whose token was verified anew."""
+        self._verifier = verifier
+        self._seen = seen
+        self._clock = clock
+        self._known: dict[str, tuple[Caller, float]] = {}
+
+    async def __call__(self, request: web.Request) -> Caller | None:
+        """None when the request carries no token. Raises Unauthenticated, Forbidden, Unavailable."""
+        token = _bearer(request)
+        if token is not None:
+            return await self._caller(token)
+        token = request.cookies.get(COOKIE)
+        if not token:
+            return None
+        _refuse_forged(request)
+        return await self._caller(token)
+
+    async def _caller(self, token: str) -> Caller:
+        known = self._known.get(token)
+        if known is not None and self._clock() < known[1]:
+            return known[0]
+        found, expires = await self._verifier.verify(token)
+        await self._seen(found)
+        self._remember(token, found, expires)
+        return found
+
+    def _remember(self, token: str, found: Caller, expires: float) -> None:
+        if len(self._known) >= _REMEMBER_MOST:
+            self._known.pop(next(iter(self._known)))
+        self._known[token] = (found, min(expires + LEEWAY, self._clock() + _REMEMBER))
+
+
+def _bearer(request: web.Request) -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    return token.strip().removeprefix("cwt=") or None
+
+
+def _refuse_forged(request: web.Request) -> None:
+    """A browser adds the cookie to other sites' forms too, and says so (Fetch Metadata)."""
+    if request.method in _SAFE_METHODS:
+        return
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        raise Forbidden("another site may not act with this cookie", code="cross_site")

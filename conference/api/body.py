@@ -1,0 +1,56 @@
+"""JSON in and out."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+from conference.errors import BadRequest, NotFound
+
+Body = TypeVar("Body")
+
+_encoder = msgspec.json.Encoder()
+_UUID_LENGTH = 36
+
+
+async def read(request: web.Request, kind: type[Body]) -> Body:
+    """The request's JSON body. Raises BadRequest that names the field that is wrong, missing or unknown."""
+    raw = await request.read()
+    if not raw:
+        raise BadRequest("the request needs a JSON body", code="no_body")
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        raise BadRequest(str(error), code="bad_body") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"the body is not JSON: {error}", code="bad_json") from None
+
+
+def answer(value: object, status: int = 200) -> web.Response:
+    return web.Response(body=_encoder.encode(value), status=status, content_type="application/json")
+
+
+def no_content() -> web.Response:
+    return web.Response(status=204)
+
+
+def path_id(request: web.Request, name: str) -> UUID:
+    """An id in the path. Raises NotFound for what is not a UUID: nothing can have it."""
+    text = request.match_info[name]
+    found = uuid(text)
+    if found is None:
+        raise NotFound(f"{name} is not a UUID, so nothing has it", code="not_a_uuid")
+    return found
+
+
+def uuid(text: str) -> UUID | None:
+    """The canonical form alone, not the others that `UUID` reads."""
+    if len(text) != _UUID_LENGTH:
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""The meetings family: its URLs, its JSON, its errors."""

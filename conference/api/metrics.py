@@ -1,0 +1,43 @@
+"""Figures for Prometheus. One registry per application, so that tests don't share any."""
+
+from __future__ import annotations
+
+from aiohttp.hdrs import METH_ALL
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_LATENCIES = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
+
+
+class Metrics:
+    """Counters are counted as things happen; gauges are set when somebody looks."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "parley_http_requests",
+            "Requests answered",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "parley_http_request_seconds",
+            "From a request's head to its answer; a pending GET waits on purpose",
+            ["route"],
+            buckets=_LATENCIES,
+            registry=self.registry,
+        )
+        self._gauges: dict[str, Gauge] = {}
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        method = method if method in METH_ALL else "other"  # it is the client's own word
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def gauge(self, name: str, meaning: str, value: float) -> None:
+        if name not in self._gauges:
+            self._gauges[name] = Gauge(name, meaning, registry=self.registry)
+        self._gauges[name].set(value)
+
+    def render(self) -> bytes:
+        return generate_latest(self.registry)
