@@ -41,13 +41,18 @@ class TrackSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LegSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A viewer's stream. `rtx` maps the viewer's media payload types to its retransmission ones."""
+    """A viewer's stream. `rtx` maps the viewer's media payload types to its retransmission ones.
+
+    `first_sequence` starts both streams; in the lower half of its range, since SRTP infers the rollover
+    counter and a first packet lost near 65535 would put it off by one (RFC 3711 section 3.3.1).
+    """
 
     transport: int
     kind: Kind
     ssrc: int
     rtx_ssrc: int | None = None
     rtx: dict[int, int] = msgspec.field(default_factory=dict)
+    first_sequence: int = 1
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,278 @@
+"""The packet path in pure Python: the UDP port of a worker and what passes through it."""
+
+from __future__ import annotations
+
+import socket
+from time import perf_counter_ns
+
+import msgspec
+from pylibsrtp import Session as SrtpSession
+
+from sfu.counters import Counters, ForwardTime
+from sfu.path import (
+    Address,
+    Datagram,
+    Inbound,
+    LegSpec,
+    Levels,
+    PacketPath,
+    ReceiveStats,
+    SendStats,
+    Source,
+    TrackSpec,
+)
+from sfu.router import Router
+from sfu.rtp import extensions
+from sfu.rtp.header import FIXED_LENGTH, Packet, parse
+from sfu.transport import Transport
+from sfu.udp import MAX_DATAGRAM, UdpSocket, WireAddress
+
+MAX_PER_DRAIN = 256
+"""The event loop gets its turn after so many; the socket stays readable and calls again."""
+
+_RTCP_MINIMUM = 8
+
+
+class PythonPath(PacketPath):
+    """See `sfu.path.PacketPath`. Not thread-safe: one event loop owns it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._counters = Counters()
+        self._forward_time = ForwardTime()
+        self._udp = UdpSocket(sock, self._counters)
+        self._router = Router(self._counters)
+        self._transports: dict[int, Transport] = {}
+        self._by_address: dict[WireAddress, Transport] = {}
+        self._legs: dict[int, tuple[Transport, int]] = {}
+        """Leg -> its transport and SSRC."""
+        self._last_transport = 0
+        self._now_us = 0
+
+    def fileno(self) -> int:
+        return self._udp.fileno()
+
+    # --- datagrams ----------------------------------------------------------------------------
+
+    def drain(self, now_us: int) -> Inbound:
+        self._now_us = now_us
+        self._udp.retry()
+        inbound = Inbound()
+        for _ in range(MAX_PER_DRAIN):
+            received = self._udp.receive()
+            if received is None:
+                break
+            self._take(*received, inbound)
+        return inbound
+
+    def _take(self, data: bytes, address: WireAddress, inbound: Inbound) -> None:
+        """Demultiplex by the first byte (RFC 7983); RTP and RTCP by the second (RFC 5761)."""
+        counters = self._counters
+        counters.datagrams_in += 1
+        counters.bytes_in += len(data)
+        if len(data) >= MAX_DATAGRAM:
+            counters.drop_oversize += 1
+            return
+        first = data[0] if data else 255
+        if 128 <= first <= 191 and len(data) >= _RTCP_MINIMUM:
+            transport = self._by_address.get(address)
+            if transport is None:
+                counters.drop_unknown_address += 1
+            elif 192 <= data[1] <= 223:
+                self._take_rtcp(transport, data, inbound)
+            else:
+                self._take_rtp(transport, data, inbound)
+        elif first <= 3:
+            counters.in_stun += 1
+            inbound.stun.append(Datagram(data, self._udp.from_wire(address)))
+        elif 20 <= first <= 63:
+            counters.in_dtls += 1
+            inbound.dtls.append(Datagram(data, self._udp.from_wire(address)))
+        else:
+            counters.drop_not_media += 1
+
+    def _take_rtcp(self, transport: Transport, data: bytes, inbound: Inbound) -> None:
+        opened = transport.open_rtcp(data, int.from_bytes(data[4:8], "big"), self._now_us)
+        if opened is not None:
+            inbound.rtcp.append((transport.number, opened))
+
+    def _take_rtp(self, transport: Transport, data: bytes, inbound: Inbound) -> None:
+        if len(data) < FIXED_LENGTH:
+            self._counters.drop_not_media += 1
+            return
+        started = perf_counter_ns()
+        ssrc = int.from_bytes(data[8:12], "big")
+        opened = transport.open_rtp(data, ssrc, self._now_us)
+        if opened is None:
+            return
+        try:
+            packet = parse(opened)
+            forwarded = self._route(transport, packet, inbound)
+        except ValueError:
+            self._counters.drop_malformed += 1
+            return
+        if forwarded:
+            self._forward_time.add((perf_counter_ns() - started) // 1_000)
+
+    def _route(self, transport: Transport, packet: Packet, inbound: Inbound) -> bool:
+        if transport.transport_cc_id and packet.extension_at:
+            self._log_arrival(transport, packet)
+        stream = transport.streams.get(packet.ssrc)
+        if stream is None:
+            self._counters.drop_unknown_ssrc += 1
+            if transport.unknown.tell(packet.ssrc, self._now_us):
+                inbound.unknown.append((transport.number, packet.ssrc, packet.payload_type))
+            return False
+        track, is_rtx = stream
+        return self._router.receive(track, packet, self._now_us, inbound, is_rtx=is_rtx)
+
+    def _log_arrival(self, transport: Transport, packet: Packet) -> None:
+        at = extensions.find(
+            packet.data,
+            packet.profile,
+            packet.extension_at,
+            packet.extension_end,
+            transport.transport_cc_id,
+        )
+        if at is not None and at[1] - at[0] >= 2:
+            number = int.from_bytes(packet.data[at[0] : at[0] + 2], "big")
+            transport.arrivals.append((number, self._now_us))
+
+    def send(self, data: bytes, address: Address) -> None:
+        if not self._udp.send(data, self._udp.to_wire(address)):
+            self._counters.send_full_control += 1
+
+    # --- transports ---------------------------------------------------------------------------
+
+    def open_transport(self, receive: SrtpSession, send: SrtpSession, address: Address) -> int:
+        self._last_transport += 1
+        wire = self._udp.to_wire(address)
+        transport = Transport(self._last_transport, receive, send, wire, self._udp, self._counters)
+        self._transports[transport.number] = transport
+        self._claim(transport, wire)
+        return transport.number
+
+    def accept(self, transport: int, address: Address) -> None:
+        self._claim(self._transports[transport], self._udp.to_wire(address))
+
+    def _claim(self, transport: Transport, wire: WireAddress) -> None:
+        former = self._by_address.get(wire)
+        if former is not None:
+            former.accepted.discard(wire)
+        self._by_address[wire] = transport
+        transport.accepted.add(wire)
+
+    def forget(self, address: Address) -> None:
+        wire = self._udp.to_wire(address)
+        transport = self._by_address.pop(wire, None)
+        if transport is not None:
+            transport.accepted.discard(wire)
+
+    def select(self, transport: int, address: Address) -> None:
+        self._transports[transport].address = self._udp.to_wire(address)
+
+    def last_received_us(self, transport: int) -> int:
+        return self._transports[transport].last_received_us
+
+    def close_transport(self, transport: int) -> None:
+        closing = self._transports.pop(transport, None)
+        if closing is None:
+            return
+        for leg in [leg for leg, (owner, _) in self._legs.items() if owner is closing]:
+            self.remove_leg(leg)
+        for track in {track for track, _ in closing.streams.values()}:
+            self._router.remove_track(track)
+        for wire in closing.accepted:
+            del self._by_address[wire]
+
+    # --- tracks -------------------------------------------------------------------------------
+
+    def add_track(self, spec: TrackSpec) -> int:
+        transport = self._transports[spec.transport]
+        ssrcs = [(spec.ssrc, False)]
+        if spec.rtx_ssrc is not None:
+            ssrcs.append((spec.rtx_ssrc, True))
+        for ssrc, _ in ssrcs:
+            if ssrc in transport.streams:
+                raise ValueError(f"SSRC {ssrc} is a track of this transport already")
+        track = self._router.add_track(spec)
+        for ssrc, is_rtx in ssrcs:
+            transport.streams[ssrc] = track, is_rtx
+            transport.unknown.claimed(ssrc)
+        transport.transport_cc_id = spec.transport_cc_id or transport.transport_cc_id
+        return track
+
+    def mute_track(self, track: int, muted: bool) -> None:
+        self._router.mute_track(track, muted)
+
+    def remove_track(self, track: int) -> None:
+        spec = self._router.remove_track(track)
+        if spec is None:
+            return
+        streams = self._transports[spec.transport].streams
+        streams.pop(spec.ssrc, None)
+        if spec.rtx_ssrc is not None:
+            streams.pop(spec.rtx_ssrc, None)
+
+    # --- legs ---------------------------------------------------------------------------------
+
+    def add_leg(self, spec: LegSpec) -> int:
+        transport = self._transports[spec.transport]
+        ssrcs = {spec.ssrc} | ({spec.rtx_ssrc} if spec.rtx_ssrc is not None else set())
+        if ssrcs & transport.leg_ssrcs:
+            raise ValueError("an SSRC once sent on a transport can't be taken again")
+        transport.leg_ssrcs |= ssrcs
+        leg = self._router.add_leg(spec, transport)
+        self._legs[leg] = transport, spec.ssrc
+        return leg
+
+    def set_source(self, leg: int, source: Source | None, now_us: int) -> None:
+        self._now_us = now_us
+        self._router.set_source(leg, source)
+
+    def remove_leg(self, leg: int) -> None:
+        found = self._legs.pop(leg, None)
+        if found is None:
+            return
+        self._router.remove_leg(leg)
+        transport, ssrc = found
+        transport.retire_leg(ssrc)
+
+    # --- RTCP and repair ----------------------------------------------------------------------
+
+    def send_rtcp(self, transport: int, compound: bytes) -> None:
+        self._transports[transport].send_rtcp(compound)
+
+    def retransmit(self, leg: int, sequences: list[int]) -> int:
+        return self._router.retransmit(leg, sequences, self._now_us)
+
+    def missing(self) -> list[tuple[int, list[int]]]:
+        return self._router.missing(self._now_us)
+
+    def arrivals(self, transport: int) -> list[tuple[int, int]]:
+        log = self._transports[transport].arrivals
+        taken = list(log)
+        log.clear()
+        return taken
+
+    def waiting_for_keyframe(self) -> list[int]:
+        return self._router.waiting_for_keyframe()
+
+    # --- figures ------------------------------------------------------------------------------
+
+    def receive_stats(self, track: int) -> ReceiveStats:
+        return self._router.receive_stats(track)
+
+    def send_stats(self, leg: int) -> SendStats:
+        return self._router.send_stats(leg)
+
+    def levels(self) -> list[Levels]:
+        return self._router.levels()
+
+    def counters(self) -> dict[str, int]:
+        self._forward_time.write(self._counters)
+        return msgspec.structs.asdict(self._counters)
+
+    def close(self) -> None:
+        for transport in list(self._transports):
+            self.close_transport(transport)
+        self._udp.close()
