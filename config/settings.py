@@ -77,9 +77,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-def load(environ: Mapping[str, str]) -> Settings:
-    """Read settings from an environment and the TOML file it names. Raises SettingsError."""
-    values: dict[str, object] = {}
+def load(environ: Mapping[str, str], *, defaults: Mapping[str, object] | None = None) -> Settings:
+    """Read settings from an environment and the TOML file it names. Raises SettingsError.
+
+    `defaults` are a command's own, in place of those of `Settings`.
+    """
+    values: dict[str, object] = dict(defaults or {})
     if path := environ.get(CONFIG_VARIABLE):
         values.update(_from_toml(Path(path)))
     values.update(_from_environment(environ))

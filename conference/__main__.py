@@ -1,0 +1,59 @@
+"""The `parley` command."""
+
+from __future__ import annotations
+
+import sys
+
+import asyncpg
+import redis.exceptions
+from cyclopts import App
+
+from conference.commands import CommandError, database, processes
+from conference.commands.doctor import doctor
+from conference.commands.token import token
+from conference.commands.up import up
+from conference.datadir import DataDirError
+from conference.embedded import EmbeddedError
+from conference.storage.migrate import MigrationError
+from conference.supervisor import SupervisorError
+from config.settings import SettingsError
+
+app = App(
+    name="parley",
+    help="Meetings, event channels and media. Settings are PARLEY_* variables or a TOML file named by "
+    "PARLEY_CONFIG; docs/operations.md lists them.",
+    version_flags=(),
+)
+app.command(up)
+app.command(processes.api)
+app.command(processes.sfu)
+app.command(database.migrate)
+app.command(database.user)
+app.command(token)
+app.command(doctor)
+
+# What a user can put right: said in a line. Anything else is a defect and shows its traceback.
+_EXPECTED = (
+    CommandError,
+    DataDirError,
+    EmbeddedError,
+    MigrationError,
+    SettingsError,
+    SupervisorError,
+    OSError,
+    asyncpg.PostgresError,
+    redis.exceptions.RedisError,
+)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except _EXPECTED as error:
+        print(f"parley: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

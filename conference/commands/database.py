@@ -1,0 +1,91 @@
+"""`parley migrate` and `parley user`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import UTC, datetime
+
+import asyncpg
+import msgspec
+from cyclopts import App
+
+from conference.commands.servers import database_url
+from conference.storage.migrate import migrate as apply_migrations
+from conference.tokens import TokenUser, user_named
+from config.settings import load
+
+user = App(
+    name="user", help="Add and list users. A user is also made at the first sight of a valid token."
+)
+
+
+def migrate() -> int:
+    """Bring the database up to date. Safe to repeat, and to run from several machines at once."""
+    applied = asyncio.run(apply_migrations(database_url(load(os.environ))))
+    print("\n".join(f"applied {name}" for name in applied) or "nothing to do")
+    return 0
+
+
+@user.command
+def add(name: str, *, display: str | None = None, email: str | None = None, org: str = "") -> int:
+    """Add a user, or change one's name, address and organisation.
+
+    Parameters
+    ----------
+    name
+        A short name such as alice, or a UUID to be the id.
+    display
+        Displayed name, in place of the one made from NAME.
+    email
+        Address, in place of NAME@example.com.
+    org
+        Organisation.
+    """
+    wanted = user_named(name, display=display, email=email, org=org)
+    asyncio.run(_save(database_url(load(os.environ)), wanted))
+    print(wanted.id)
+    return 0
+
+
+@user.command(name="list")
+def list_users(*, json: bool = False) -> int:
+    """List users: id, name, address, organisation.
+
+    Parameters
+    ----------
+    json
+        One JSON array instead of lines.
+    """
+    users = asyncio.run(_all(database_url(load(os.environ))))
+    if json:
+        print(msgspec.json.encode(users).decode())
+        return 0
+    for entry in users:
+        print(entry.id, entry.name, entry.email, entry.org or "-", sep="\t")
+    return 0
+
+
+async def _save(url: str, wanted: TokenUser) -> None:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        await connection.execute(
+            "insert into users (id, email, name, org, created_at) values ($1, $2, $3, $4, $5) "
+            "on conflict (id) do update set email = excluded.email, name = excluded.name, org = excluded.org",
+            wanted.id,
+            wanted.email,
+            wanted.name,
+            wanted.org,
+            datetime.now(UTC),
+        )
+    finally:
+        await connection.close()
+
+
+async def _all(url: str) -> list[TokenUser]:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        rows = await connection.fetch("select id, name, email, org from users order by name, id")
+    finally:
+        await connection.close()
+    return [TokenUser(**row) for row in rows]

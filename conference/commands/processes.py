@@ -1,0 +1,120 @@
+"""`parley api` and `parley sfu`: one process each, for operators and for the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import resource
+import signal
+from collections.abc import Callable, Coroutine
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from conference.commands import CommandError
+from conference.commands.servers import with_servers
+from config import logging as logs
+from config.settings import Settings, load
+
+log = structlog.get_logger(__name__)
+
+# Requests that are being answered get this long; parked polls are answered by the app's own shutdown.
+_HTTP_GRACE = 5.0
+_CLEANUP_WITHIN = 10.0
+_BACKLOG = 1024
+
+
+def api() -> int:
+    """Run one API process in the foreground.
+
+    Address: PARLEY_HTTP_HOST, PARLEY_HTTP_PORT. Database and Redis: PARLEY_DATABASE_URL, PARLEY_REDIS_URL,
+    else the embedded ones of a `parley up` in the same data directory. SIGTERM and Ctrl-C end it in order.
+    """
+    settings = with_servers(load(os.environ))
+    return _run(settings, f"api:{settings.http_port}", lambda: _serve_api(settings))
+
+
+def sfu() -> int:
+    """Run one SFU worker in the foreground.
+
+    Media: PARLEY_MEDIA_HOST, PARLEY_MEDIA_PORT (UDP), PARLEY_MEDIA_ANNOUNCED. Redis as for `parley api`.
+    """
+    from sfu import worker  # an API process carries nothing of the media side
+
+    settings = with_servers(load(os.environ))
+    redis_url = settings.redis_url
+    assert redis_url is not None
+    return _run(
+        settings,
+        f"sfu:{settings.media_port}",
+        lambda: _until_signal(worker.run(settings, redis_url, settings.media_port)),
+    )
+
+
+def _run(settings: Settings, name: str, main: Callable[[], Coroutine[None, None, None]]) -> int:
+    logs.configure(settings.log_format, settings.log_level, process=name)
+    _raise_file_limit()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(main())
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
+                raise
+            raise CommandError(_address_advice(settings, name, error)) from None
+    return 0
+
+
+async def _serve_api(settings: Settings) -> None:
+    from conference.app import create_app
+
+    runner = web.AppRunner(create_app(settings), access_log=None, shutdown_timeout=_HTTP_GRACE)
+    stop = _stop_event()
+    try:
+        await runner.setup()
+        site = web.TCPSite(runner, settings.http_host, settings.http_port, backlog=_BACKLOG)
+        await site.start()
+        log.info("listening", host=settings.http_host, port=settings.http_port)
+        await stop.wait()
+        log.info("stopping")
+    finally:
+        await asyncio.wait_for(runner.cleanup(), _CLEANUP_WITHIN)
+
+
+async def _until_signal(work: Coroutine[None, None, None]) -> None:
+    """The worker may put handlers of its own (to drain) in place of these."""
+    stop = asyncio.ensure_future(_stop_event().wait())
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.cancel()
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=_CLEANUP_WITHIN)
+    if done and not task.cancelled():
+        task.result()
+
+
+def _stop_event() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, stop.set)
+    return stop
+
+
+def _raise_file_limit() -> None:
+    """Every parked poll is an open file; the soft limit is there for programs that use select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _address_advice(settings: Settings, name: str, error: OSError) -> str:
+    kind = "HTTP" if name.startswith("api") else "MEDIA"
+    host = settings.http_host if kind == "HTTP" else settings.media_host
+    port = settings.http_port if kind == "HTTP" else settings.media_port
+    return (
+        f"can't listen on {host} port {port}: {os.strerror(error.errno or 0)}. "
+        f"Set PARLEY_{kind}_HOST and PARLEY_{kind}_PORT; `parley doctor` says who uses a port"
+    )
