@@ -1,0 +1,1 @@
+"""Event channels over HTTP: pending GET, server-sent events, WebSocket."""

@@ -1,0 +1,51 @@
+-- Append one event to channels, once per event id, and wake their readers.
+-- ARGV: event id ('' for none), seconds to remember it, caller's process, cap, event, queue ids...
+-- Returns 1, or 0 when the event was appended before, then the tokens of readers in the caller's own
+-- process; those of others get a message.
+if ARGV[1] ~= '' and not redis.call('SET', EVENT .. ARGV[1], 1, 'NX', 'EX', ARGV[2]) then
+  return {0}
+end
+local cap = tonumber(ARGV[4])
+local here, elsewhere = {1}, {}
+
+local function overflow(state, list, last)
+  local s = redis.call('HMGET', state, 'batch', 'acked', 'handed')
+  local acked, handed = tonumber(s[2]), tonumber(s[3] or s[2])
+  if handed > acked then
+    -- A stream's reader was handed these: the older half of them is kept no longer.
+    local drop = math.ceil((handed - acked) / 2)
+    redis.call('LTRIM', list, drop, -1)
+    redis.call('HSET', state, 'sent', acked + drop, 'acked', acked + drop)
+  else
+    -- Moves the position out of the reader's reach: whatever it asks for, it is told to resync.
+    redis.call('DEL', list)
+    redis.call('HSET', state, 'batch', s[1] + 2, 'sent', last, 'acked', last)
+  end
+end
+
+for i = 6, #ARGV do
+  local state, list = STATE .. ARGV[i], EVENTS .. ARGV[i]
+  local s = redis.call('HMGET', state, 'last', 'reader', 'woken')
+  if s[1] then
+    local last = s[1] + 1
+    redis.call('HSET', state, 'last', last)
+    if redis.call('RPUSH', list, ARGV[5]) > cap then
+      overflow(state, list, last)
+    end
+    local reader = s[2]
+    if reader and reader ~= s[3] then
+      redis.call('HSET', state, 'woken', reader)
+      local process, token = string.sub(reader, 1, 16), string.sub(reader, 17)
+      if process == ARGV[3] then
+        here[#here + 1] = token
+      else
+        local others = elsewhere[process]
+        elsewhere[process] = others and others .. ' ' .. token or token
+      end
+    end
+  end
+end
+for process, tokens in pairs(elsewhere) do
+  redis.call('PUBLISH', WAKE .. process, tokens)
+end
+return here

@@ -1,0 +1,280 @@
+"""Channels over Redis: append, pending GET, streams. The rules are in the Lua scripts; this is their caller.
+
+Whether a channel exists and whose it is, is not known here: see services/channels.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from typing import cast
+from uuid import UUID
+
+import msgspec
+
+from conference.bus import keys, scripts
+from conference.bus.link import RedisLink
+from conference.bus.readers import TOUCH_INTERVAL, Readers
+from conference.bus.redis import RedisLane, Reply
+from conference.domain.facts import Audience
+from conference.errors import PollReplaced, Unavailable
+from schemas.events import Event
+
+MOST_EVENTS = 256
+"""In one batch; the rest comes with the next."""
+MOST_BYTES = 512 * 1024
+"""In one batch, unless its first event alone is larger."""
+REMEMBER_EVENT = 600
+"""Seconds for which a repeated event id is refused, unless the caller knows better."""
+
+_BATCH, _RESYNC, _REPLACED, _MISSING = 1, 2, 3, 4
+_NOTHING = 0
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What a poll got; nothing, when its time was over. `events` are JSON objects, encoded."""
+
+    events: list[bytes]
+
+
+class Resync(msgspec.Struct, frozen=True):
+    """The position does not hold. Events may be missing; read on from `ack`."""
+
+    ack: int
+
+
+class Handed(msgspec.Struct, frozen=True):
+    """What a stream got: the events up to `position`."""
+
+    position: int
+    events: list[bytes]
+
+
+class Restart(msgspec.Struct, frozen=True):
+    """A stream's position does not hold. Events may be missing; it goes on after `position`."""
+
+    position: int
+    ack: int
+
+
+class ChannelMissing(Exception):
+    """Redis does not have this channel: it was closed, or Redis was emptied."""
+
+
+_Reply = list[int | bytes]
+"""A script's: a code, then what belongs to it."""
+
+Recipients = Callable[[Collection[UUID]], Awaitable[list[UUID]]]
+"""The channels of users, from the database."""
+
+
+class ChannelBus:
+    """Every method raises Unavailable when Redis does not answer."""
+
+    def __init__(
+        self,
+        link: RedisLink,
+        *,
+        cap: int,
+        channels_of: Recipients,
+        touch_interval: float = TOUCH_INTERVAL,
+    ) -> None:
+        self._lane = link.lane
+        self._process = link.process.encode()
+        self._cap = cap
+        self._channels_of = channels_of
+        self._encoder = msgspec.json.Encoder()
+        self.readers = Readers(link, touch_interval=touch_interval)
+
+    def start(self) -> None:
+        self.readers.start()
+
+    async def close(self) -> None:
+        await self.readers.close()
+
+    async def create(self, queue_id: UUID, *, lost: bool = False) -> int:
+        """Make the channel unless it is there; the position to read from.
+
+        `lost`: it existed, and its reader has a position that must not count any more.
+        """
+        how = b"lost" if lost else b"new"
+        reply = await self._run(scripts.CREATE, keys.queue_key(queue_id), how)
+        return cast(int, reply)
+
+    async def remove(self, queue_ids: Iterable[UUID]) -> None:
+        """Forget channels; their readers find them missing."""
+        ids = [keys.queue_key(queue_id) for queue_id in queue_ids]
+        if ids:
+            await self._run(scripts.CLOSE, *ids)
+
+    async def publish(
+        self,
+        event_id: UUID | None,
+        queue_ids: Collection[UUID],
+        payload: bytes,
+        *,
+        remember: int = REMEMBER_EVENT,
+    ) -> bool:
+        """Append an encoded event to channels and wake their readers, atomically.
+
+        False, and nothing done, when an event of this id was published before, at most `remember` seconds
+        ago. Channels that Redis does not have are passed over: their readers will be told to resync.
+        """
+        if not queue_ids:
+            return False
+        reply = await self._run(
+            scripts.APPEND,
+            str(event_id).encode() if event_id else b"",
+            remember,
+            self._process,
+            self._cap,
+            payload,
+            *[keys.queue_key(queue_id) for queue_id in queue_ids],
+        )
+        appended, *tokens = cast("list[bytes]", reply)
+        self.readers.wake(tokens)
+        return bool(appended)
+
+    async def publish_to(self, audience: Audience, event: Event) -> None:
+        """Publish a short-lived event, past the outbox: a crash may lose it."""
+        queues = set(audience.queues)
+        if audience.users:
+            queues.update(await self._channels_of(audience.users))
+        await self.publish(None, queues, self._encoder.encode(event))
+
+    async def forget(self, event_ids: Iterable[UUID]) -> None:
+        """These events will not be published again, so their ids need not be remembered."""
+        names = [keys.EVENT.encode() + str(event_id).encode() for event_id in event_ids]
+        if names:
+            await self._lane.call(b"UNLINK", *names)
+
+    async def poll(
+        self,
+        queue_id: UUID,
+        ack: int,
+        timeout: float,
+        client: asyncio.BaseTransport | None = None,
+    ) -> Batch | Resync:
+        """One pending GET, answered after `timeout` seconds at most. `client` closing ends it early.
+
+        Raises PollReplaced when a newer reader took its place, and ChannelMissing.
+        """
+        parked = _ParkedPoll(
+            self._lane, keys.queue_key(queue_id), self.readers.new_name(), ack, client
+        )
+        self.readers.add(parked)
+        try:
+            return _batch_of(await parked.run(0.0 if self.readers.ended else timeout))
+        except asyncio.CancelledError:
+            self._lane.submit(b"EVALSHA", scripts.LEAVE, 0, parked.queue, parked.name)
+            raise
+        finally:
+            self.readers.remove(parked)
+
+    async def silent(self, for_seconds: float) -> list[UUID]:
+        """Channels that nobody has read for so long."""
+        reply = await self._run(scripts.SILENT, int(for_seconds * 1000))
+        return [UUID(name.decode()) for name in cast("list[bytes]", reply)]
+
+    async def adopted(self) -> bool:
+        """Whether silence is known of every channel; false once after Redis was emptied."""
+        return bool(await self._lane.call(b"EXISTS", keys.ADOPTED))
+
+    async def adopt(self, queue_ids: Collection[UUID]) -> None:
+        """All channels that there are: those not known to Redis count as seen now."""
+        ids = [keys.queue_key(queue_id) for queue_id in queue_ids]
+        for start in range(0, len(ids), 1000):
+            await self._run(scripts.ADOPT, *ids[start : start + 1000])
+        await self._lane.call(b"SET", keys.ADOPTED, 1)
+
+    async def _run(self, script: bytes, *arguments: bytes | int) -> Reply:
+        return await self._lane.call(b"EVALSHA", script, 0, *arguments)
+
+
+class _ParkedPoll:
+    """A pending GET while it lasts."""
+
+    __slots__ = ("_ack", "_answer", "_client", "_lane", "_woken", "name", "queue")
+
+    def __init__(
+        self,
+        lane: RedisLane,
+        queue: bytes,
+        name: bytes,
+        ack: int,
+        client: asyncio.BaseTransport | None,
+    ) -> None:
+        self.queue = queue
+        self.name = name
+        self._lane = lane
+        self._ack = ack
+        self._client = client
+        self._woken = False
+        self._answer: asyncio.Future[_Reply | None] | None = None
+
+    async def run(self, timeout: float) -> _Reply:
+        reply = await self._step(b"first")
+        if reply[0] != _NOTHING:
+            return reply
+        answer = await self._wait(timeout)
+        if answer is not None:
+            return answer
+        try:
+            return await self._step(b"last")
+        except Unavailable:
+            return reply  # nothing that was sent got lost: the next poll repeats this position
+
+    def wake(self) -> None:
+        if self._answer is None:
+            self._woken = True  # before the first step's reply
+        elif not self._answer.done():
+            self._step(b"again").add_done_callback(self._read_again)
+
+    def end(self) -> None:
+        if self._answer and not self._answer.done():
+            self._answer.set_result(None)
+
+    def is_gone(self) -> bool:
+        return self._client is not None and self._client.is_closing()
+
+    async def _wait(self, timeout: float) -> _Reply | None:
+        loop = asyncio.get_running_loop()
+        self._answer = loop.create_future()
+        timer = loop.call_later(timeout, self.end)
+        if self._woken:
+            self.wake()
+        try:
+            return await self._answer
+        finally:
+            timer.cancel()
+
+    def _step(self, mode: bytes) -> asyncio.Future[_Reply]:
+        future = self._lane.submit(
+            b"EVALSHA",
+            scripts.POLL,
+            0,
+            self.queue,
+            self._ack,
+            self.name,
+            mode,
+            MOST_EVENTS,
+            MOST_BYTES,
+        )
+        return cast("asyncio.Future[_Reply]", future)
+
+    def _read_again(self, step: asyncio.Future[_Reply]) -> None:
+        if step.cancelled() or step.exception():
+            self.end()  # what Redis did is not known: answer, and let the client ask again
+        elif step.result()[0] != _NOTHING and self._answer and not self._answer.done():
+            self._answer.set_result(step.result())
+
+
+def _batch_of(reply: _Reply) -> Batch | Resync:
+    code = reply[0]
+    if code == _REPLACED:
+        raise PollReplaced("a newer poll of this channel took its place")
+    if code == _MISSING:
+        raise ChannelMissing
+    if code == _RESYNC:
+        return Resync(cast(int, reply[1]))
+    return Batch(cast("list[bytes]", reply[1:]))

@@ -1,0 +1,125 @@
+"""A client's event channel: open, read, close. Existence and owner are the database's; events are the bus's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from conference.bus.channels import Batch, ChannelBus, ChannelMissing, Resync
+from conference.errors import NotFound
+from conference.storage import channels
+
+OnClosed = Callable[[UUID], Awaitable[None]]
+
+_OWNERS_REMEMBERED = 50_000
+
+
+class ChannelService:
+    """Raises Unavailable when Redis does not answer; database errors pass through."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        bus: ChannelBus,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        new_id: Callable[[], UUID] = uuid4,
+    ) -> None:
+        self._pool = pool
+        self._bus = bus
+        self._now = now
+        self._new_id = new_id
+        self._owners: dict[UUID, UUID] = {}
+        self.on_closed: list[OnClosed] = []
+        """Called with the id of a channel that closes, however it does. May be called twice for one."""
+
+    async def open(self, user_id: UUID) -> UUID:
+        """A new channel of the user. What is told to the user's channels from now on reaches it."""
+        queue_id = self._new_id()
+        await self._bus.create(queue_id)
+        await channels.add(self._pool, queue_id, user_id, self._now())
+        return queue_id
+
+    async def owner(self, queue_id: UUID) -> UUID | None:
+        """Whose channel it is, from the database; None when there is none."""
+        return await channels.owner(self._pool, queue_id)
+
+    async def close(self, queue_id: UUID) -> None:
+        """Close the channel and have its participant leave. Of one that is closed: harmless.
+
+        The hooks run before the row goes, so that a crash in between leaves something for the sweep to find,
+        and after it, for a join that came in between.
+        """
+        await self._run_hooks(queue_id)
+        if await channels.remove(self._pool, queue_id):
+            await self._run_hooks(queue_id)
+        self._owners.pop(queue_id, None)
+        await self._bus.remove([queue_id])
+
+    async def close_own(self, queue_id: UUID, user_id: UUID) -> None:
+        """As `close`. Raises NotFound for a channel that is not the user's."""
+        if await self.owner(queue_id) != user_id:
+            raise _no_channel()
+        await self.close(queue_id)
+
+    async def poll(
+        self,
+        queue_id: UUID,
+        user_id: UUID,
+        ack: int,
+        timeout: float,
+        client: asyncio.BaseTransport | None = None,
+    ) -> Batch | Resync:
+        """One pending GET. Raises NotFound for a channel that is not the user's, and PollReplaced."""
+        await self._check_owner(queue_id, user_id)
+        try:
+            return await self._bus.poll(queue_id, ack, timeout, client)
+        except ChannelMissing:
+            return Resync(await self._recover(queue_id))
+
+    async def silent(self, for_seconds: float) -> list[UUID]:
+        """Channels that nobody has read for so long. One whose poll is parked or that is streaming is not silent."""
+        if not await self._bus.adopted():
+            await self._bus.adopt(await channels.all_ids(self._pool))
+        return await self._bus.silent(for_seconds)
+
+    def answer_all(self) -> None:
+        """Shutdown: parked polls and streams are answered now, later ones at once."""
+        self._bus.readers.end_all()
+
+    @property
+    def answering_all(self) -> bool:
+        """Whether `answer_all` was called: a client does better to reconnect elsewhere."""
+        return self._bus.readers.ended
+
+    async def _check_owner(self, queue_id: UUID, user_id: UUID) -> None:
+        """A channel never changes hands, so who owned it once is remembered. That it is still there, Redis knows."""
+        owner = self._owners.get(queue_id)
+        if owner is None:
+            owner = await self.owner(queue_id)
+            if owner is None:
+                raise _no_channel()
+            if len(self._owners) >= _OWNERS_REMEMBERED:
+                del self._owners[next(iter(self._owners))]
+            self._owners[queue_id] = owner
+        if owner != user_id:
+            raise _no_channel()
+
+    async def _recover(self, queue_id: UUID) -> int:
+        """Redis lost a channel that the database has: make it anew. Raises NotFound if neither has it."""
+        if await self.owner(queue_id) is None:
+            self._owners.pop(queue_id, None)
+            raise _no_channel()
+        return await self._bus.create(queue_id, lost=True)
+
+    async def _run_hooks(self, queue_id: UUID) -> None:
+        for hook in self.on_closed:
+            await hook(queue_id)
+
+
+def _no_channel() -> NotFound:
+    return NotFound("no such channel of yours; open a new one", code="channel_not_found")

@@ -1,0 +1,47 @@
+"""Wire types of event channels."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from schemas.wire import Wire
+
+
+class ChannelOpened(Wire, frozen=True, kw_only=True):
+    """`events` is the first address to poll."""
+
+    queue_id: UUID
+    events: str
+
+
+class Polled(Wire, frozen=True, kw_only=True):
+    """A poll's answer. `next` acknowledges these events when it is asked for.
+
+    With `resync` instead of `next` events may be missing: read the state anew, and poll on from that address.
+    `events` are passed through as they were encoded.
+    """
+
+    queue_id: UUID
+    ack: int
+    events: list[msgspec.Raw]
+    next: str | None = None
+    resync: str | None = None
+
+
+class WebsocketConnected(
+    Wire, frozen=True, kw_only=True, tag_field="type", tag="websocketConnected"
+):
+    """The first frame. `position` counts the events before those that follow."""
+
+    queue_id: UUID
+    position: int
+
+
+class StreamResync(Wire, frozen=True, kw_only=True, tag_field="type", tag="resync"):
+    """Events may be missing: read the state anew. The stream goes on; `events` is for who would rather poll."""
+
+    queue_id: UUID
+    position: int
+    events: str

@@ -1,0 +1,217 @@
+"""ChannelBus on a real Valkey: the rules of a pending GET."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import AsyncExitStack
+from uuid import UUID, uuid4
+
+import pytest
+
+from conference.bus import scripts
+from conference.bus.channels import Batch, ChannelBus, ChannelMissing, Resync
+from conference.bus.link import RedisLink
+from conference.errors import PollReplaced
+
+CAP = 16
+SOON = 5.0
+
+Opener = Callable[..., Awaitable[ChannelBus]]
+
+
+async def nobody(_users: Collection[UUID]) -> list[UUID]:
+    return []
+
+
+@pytest.fixture
+async def open_bus(redis_url: str) -> AsyncIterator[Opener]:
+    """Call it for a bus: each is an API process of its own, as far as Redis can tell."""
+    async with AsyncExitStack() as stack:
+
+        async def open_(touch_interval: float = 60.0) -> ChannelBus:
+            link = RedisLink(redis_url)
+            bus = ChannelBus(link, cap=CAP, channels_of=nobody, touch_interval=touch_interval)
+            link.start()
+            stack.push_async_callback(link.close)
+            bus.start()
+            stack.push_async_callback(bus.close)
+            await link.subscriber.ready()
+            return bus
+
+        yield open_
+
+
+@pytest.fixture
+async def bus(open_bus: Opener) -> ChannelBus:
+    return await open_bus()
+
+
+@pytest.fixture
+async def queue(bus: ChannelBus) -> UUID:
+    queue_id = uuid4()
+    assert await bus.create(queue_id) == 1
+    return queue_id
+
+
+async def until_parked(bus: ChannelBus, count: int = 1) -> None:
+    """Until so many readers are parked in Redis, which touching tells."""
+    async with asyncio.timeout(SOON):
+        while True:
+            readers = list(bus.readers._readers.values())
+            if len(readers) == count:
+                arguments = [part for reader in readers for part in (reader.queue, reader.name)]
+                if not await bus._run(scripts.TOUCH, *arguments):
+                    return
+            await asyncio.sleep(0.005)
+
+
+async def test_an_event_that_is_there_is_given_at_once(bus: ChannelBus, queue: UUID) -> None:
+    assert await bus.publish(uuid4(), [queue], b'{"n":1}')
+    assert await bus.poll(queue, 1, SOON) == Batch([b'{"n":1}'])
+
+
+async def test_a_batch_once_sent_is_frozen_until_acknowledged(bus: ChannelBus, queue: UUID) -> None:
+    await bus.publish(uuid4(), [queue], b"1")
+    await bus.publish(uuid4(), [queue], b"2")
+    first = await bus.poll(queue, 1, SOON)
+    await bus.publish(uuid4(), [queue], b"3")
+    assert first == await bus.poll(queue, 1, SOON) == Batch([b"1", b"2"])
+    assert await bus.poll(queue, 2, SOON) == Batch([b"3"])
+
+
+async def test_a_parked_poll_gets_the_event(bus: ChannelBus, queue: UUID) -> None:
+    poll = asyncio.create_task(bus.poll(queue, 1, SOON))
+    await until_parked(bus)
+    await bus.publish(uuid4(), [queue], b"1")
+    assert await asyncio.wait_for(poll, SOON) == Batch([b"1"])
+
+
+async def test_a_poll_parked_in_another_process_gets_the_event(open_bus: Opener) -> None:
+    here, there = await open_bus(), await open_bus()
+    queue = uuid4()
+    await here.create(queue)
+    poll = asyncio.create_task(there.poll(queue, 1, SOON))
+    await until_parked(there)
+    await here.publish(uuid4(), [queue], b"1")
+    assert await asyncio.wait_for(poll, SOON) == Batch([b"1"])
+
+
+async def test_time_out_freezes_nothing(bus: ChannelBus, queue: UUID) -> None:
+    assert await bus.poll(queue, 1, 0.01) == Batch([])
+    await bus.publish(uuid4(), [queue], b"1")
+    assert await bus.poll(queue, 1, SOON) == Batch([b"1"])
+
+
+@pytest.mark.parametrize("ack", [2, 3, 1000])
+async def test_a_position_from_the_future_resyncs(bus: ChannelBus, queue: UUID, ack: int) -> None:
+    await bus.publish(uuid4(), [queue], b"1")
+    assert await bus.poll(queue, ack, SOON) == Resync(1)
+    assert await bus.poll(queue, 1, SOON) == Batch([b"1"])
+
+
+async def test_an_acknowledged_position_resyncs(bus: ChannelBus, queue: UUID) -> None:
+    await bus.publish(uuid4(), [queue], b"1")
+    await bus.poll(queue, 1, SOON)
+    await bus.poll(queue, 2, 0.01)
+    assert await bus.poll(queue, 1, SOON) == Resync(2)
+
+
+async def test_an_event_id_counts_once(bus: ChannelBus, queue: UUID) -> None:
+    event_id = uuid4()
+    assert await bus.publish(event_id, [queue], b"1")
+    assert not await bus.publish(event_id, [queue], b"1")
+    assert await bus.poll(queue, 1, SOON) == Batch([b"1"])
+
+
+async def test_overflow_resyncs_every_position_that_the_reader_may_hold(
+    bus: ChannelBus, queue: UUID
+) -> None:
+    await bus.publish(uuid4(), [queue], b"first")
+    assert await bus.poll(queue, 1, SOON) == Batch([b"first"])
+    for n in range(CAP):
+        await bus.publish(uuid4(), [queue], b"%d" % n)
+    answers = [await bus.poll(queue, ack, SOON) for ack in (1, 2)]
+    assert isinstance(answers[0], Resync)
+    assert answers[0] == answers[1]
+    await bus.publish(uuid4(), [queue], b"after")
+    assert await bus.poll(queue, answers[0].ack, SOON) == Batch([b"after"])
+
+
+@pytest.mark.parametrize("same_process", [True, False])
+async def test_a_newer_poll_replaces_the_parked_one(open_bus: Opener, same_process: bool) -> None:
+    older_bus = await open_bus()
+    newer_bus = older_bus if same_process else await open_bus()
+    queue = uuid4()
+    await older_bus.create(queue)
+    older = asyncio.create_task(older_bus.poll(queue, 1, SOON))
+    await until_parked(older_bus)
+    newer = asyncio.create_task(newer_bus.poll(queue, 1, SOON))
+    with pytest.raises(PollReplaced):
+        await asyncio.wait_for(older, SOON)
+    await until_parked(newer_bus)
+    await older_bus.publish(uuid4(), [queue], b"1")
+    assert await asyncio.wait_for(newer, SOON) == Batch([b"1"])
+
+
+async def test_a_poll_out_of_range_does_not_replace(bus: ChannelBus, queue: UUID) -> None:
+    parked = asyncio.create_task(bus.poll(queue, 1, SOON))
+    await until_parked(bus)
+    assert await bus.poll(queue, 7, SOON) == Resync(1)
+    await bus.publish(uuid4(), [queue], b"1")
+    assert await asyncio.wait_for(parked, SOON) == Batch([b"1"])
+
+
+async def test_a_closed_channel_answers_its_parked_poll(bus: ChannelBus, queue: UUID) -> None:
+    poll = asyncio.create_task(bus.poll(queue, 1, SOON))
+    await until_parked(bus)
+    await bus.remove([queue])
+    with pytest.raises(ChannelMissing):
+        await asyncio.wait_for(poll, SOON)
+
+
+async def test_an_abandoned_poll_leaves_nothing_parked(bus: ChannelBus, queue: UUID) -> None:
+    poll = asyncio.create_task(bus.poll(queue, 1, SOON))
+    await until_parked(bus)
+    poll.cancel()
+    await asyncio.gather(poll, return_exceptions=True)
+    assert len(bus.readers) == 0
+    state = await bus._lane.call(b"HKEYS", f"parley:channel:{queue}")
+    assert isinstance(state, list)
+    assert b"reader" not in state
+
+
+async def test_shutdown_answers_parked_polls_at_once(bus: ChannelBus, queue: UUID) -> None:
+    poll = asyncio.create_task(bus.poll(queue, 1, 600))
+    await until_parked(bus)
+    bus.readers.end_all()
+    assert await asyncio.wait_for(poll, SOON) == Batch([])
+    assert await asyncio.wait_for(bus.poll(queue, 1, 600), SOON) == Batch([])
+
+
+async def test_a_large_backlog_comes_in_bounded_batches(open_bus: Opener, queue: UUID) -> None:
+    bus = await open_bus()
+    large = b'"' + b"x" * 200_000 + b'"'
+    for _ in range(5):
+        await bus.publish(uuid4(), [queue], large)
+    sizes = []
+    for ack in range(1, 4):
+        batch = await bus.poll(queue, ack, SOON)
+        assert isinstance(batch, Batch)
+        sizes.append(len(batch.events))
+    assert sizes == [2, 2, 1]
+
+
+async def test_who_is_parked_is_not_silent(open_bus: Opener) -> None:
+    bus = await open_bus(touch_interval=0.05)
+    read, unread = uuid4(), uuid4()
+    await bus.create(read)
+    await bus.create(unread)
+    poll = asyncio.create_task(bus.poll(read, 1, SOON))
+    async with asyncio.timeout(SOON):
+        while await bus.silent(0.4) != [unread]:
+            await asyncio.sleep(0.01)  # noqa: ASYNC110
+    poll.cancel()
+    async with asyncio.timeout(SOON):
+        while set(await bus.silent(0.4)) != {read, unread}:
+            await asyncio.sleep(0.01)  # noqa: ASYNC110
