@@ -1,0 +1,201 @@
+"""Windows of load on a stage: CPU per forwarded packet, what arrived, and how late."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+
+from pylibsrtp import Error as SrtpError
+
+from load import kernel, rtp
+from load.peer import Peer, Upkeep
+from load.stage import Stage, Viewer
+
+_REPORT_EVERY = 1.0
+_SAMPLES = 5
+_SAMPLE_BUFFER = 32 << 20
+_DRAIN_EVERY = 0.02
+_WARM_UP_SLICE = 0.5
+_WARM_UP_SLICES = 20
+_QUIET_FOR = 0.1
+_QUIET_WITHIN = 5.0
+_WARM = 0.98
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one window found."""
+
+    seconds: float
+    packets_in: int
+    packets_due: int
+    packets_arrived: int
+    cpu_seconds: float
+    softirq_seconds: float
+    load_cpu_seconds: float
+    resident_mib: float
+    late_ms: float
+    latencies_ms: list[float]
+    unopened: int
+    """Sampled packets that could not be opened or were not ours."""
+
+
+class Meter:
+    """Measures one stage on one server, as often as asked."""
+
+    def __init__(self, stage: Stage, pid: int) -> None:
+        self._stage = stage
+        self._pid = pid
+        self._upkeep = Upkeep(stage.peers, _REPORT_EVERY)
+        self._samples = _evenly(stage.viewers, _SAMPLES)
+        for viewer in self._samples:
+            for peer in viewer.peers:
+                peer.sampled = True
+
+    async def warm_up(self) -> bool:
+        """Run until everything that is due arrives; False when it never does."""
+        self._upkeep.start()
+        self._stage.pump.resume()
+        for _ in range(_WARM_UP_SLICES):
+            due, arrived = self._due(), self._arrived()
+            await asyncio.sleep(_WARM_UP_SLICE)
+            if self._arrived() - arrived >= _WARM * (self._due() - due):
+                return True
+        return False
+
+    async def rest(self) -> None:
+        """Send nothing, while another server has its turn."""
+        self._stage.pump.pause()
+        await self._upkeep.stop()
+
+    async def window(self, seconds: float, latency_seconds: float) -> Window:
+        """From quiet to quiet, so that every packet sent can be accounted for."""
+        self._upkeep.start()
+        self._stage.pump.pause()
+        await self._quiet()
+        sent, due, arrived = self._sent(), self._due(), self._arrived()
+        softirq, before, own = kernel.softirq_seconds(), self._figures(), os.times()
+        started = time.perf_counter()
+        if self._stage.streams:
+            self._stage.pump.resume()
+        await asyncio.sleep(seconds)
+        elapsed = time.perf_counter() - started
+        late = self._stage.pump.worst_delay_ms
+        self._stage.pump.pause()
+        await self._quiet()
+        after, own_after = self._figures(), os.times()
+        packets = self._sent() - sent, self._due() - due, self._arrived() - arrived
+        softirq = kernel.softirq_seconds() - softirq
+        latencies, unopened = await self._latencies(latency_seconds)
+        return Window(
+            seconds=elapsed,
+            packets_in=packets[0],
+            packets_due=packets[1],
+            packets_arrived=packets[2],
+            cpu_seconds=after.cpu_seconds - before.cpu_seconds,
+            softirq_seconds=softirq,
+            load_cpu_seconds=own_after.user + own_after.system - own.user - own.system,
+            resident_mib=after.resident_mib,
+            late_ms=late,
+            latencies_ms=latencies,
+            unopened=unopened,
+        )
+
+    async def close(self) -> None:
+        await self._upkeep.stop()
+        self._stage.close()
+
+    async def _latencies(self, seconds: float) -> tuple[list[float], int]:
+        """Let a few viewers see everything for a while, with the kernel's arrival times."""
+        if not self._samples or not self._stage.streams or seconds <= 0:
+            return [], 0
+        sampling = Sampling([peer for viewer in self._samples for peer in viewer.peers])
+        sampling.begin()
+        self._stage.pump.resume()
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            await asyncio.sleep(_DRAIN_EVERY)
+            sampling.drain()
+        self._stage.pump.pause()
+        await self._quiet()
+        sampling.end()
+        return sampling.latencies_ms(self._stage)
+
+    async def _quiet(self) -> None:
+        """Until nothing arrives any more."""
+        deadline = time.monotonic() + _QUIET_WITHIN
+        arrived = -1
+        while arrived != (arrived := self._arrived()) and time.monotonic() < deadline:
+            await asyncio.sleep(_QUIET_FOR)
+
+    def _sent(self) -> int:
+        return sum(stream.sent for stream in self._stage.streams)
+
+    def _due(self) -> int:
+        return sum(viewer.due() for viewer in self._stage.viewers)
+
+    def _arrived(self) -> int:
+        return sum(viewer.arrived() for viewer in self._stage.viewers)
+
+    def _figures(self) -> kernel.ProcessFigures:
+        return kernel.process_figures(self._pid)
+
+
+class Sampling:
+    """Reads everything that some peers receive, with arrival times; opened afterwards, not while it runs."""
+
+    def __init__(self, peers: list[Peer]) -> None:
+        self._peers = peers
+        self._taken: list[tuple[Peer, bytes, int]] = []
+
+    def begin(self) -> None:
+        for peer in self._peers:
+            peer.pause_reading()
+            kernel.large_receive_buffer(peer.socket, _SAMPLE_BUFFER)
+            kernel.stamp_arrivals(peer.socket, True)
+            kernel.keep_rtp(peer.socket)
+
+    def drain(self) -> None:
+        for peer in self._peers:
+            while (received := kernel.receive_stamped(peer.socket)) is not None:
+                self._taken.append((peer, *received))
+
+    def end(self) -> None:
+        self.drain()
+        for peer in self._peers:
+            kernel.drop_rtp(peer.socket)
+            kernel.stamp_arrivals(peer.socket, False)
+            peer.resume_reading()
+
+    def latencies_ms(self, stage: Stage) -> tuple[list[float], int]:
+        """Sorted times from send to receive, and how many packets could not be read."""
+        found: list[float] = []
+        unopened = 0
+        for peer, data, arrival in self._taken:
+            if not rtp.is_media(data):
+                continue
+            try:
+                stream, number = rtp.read_tag(peer.keys.receive.unprotect(data))
+                sent = stage.streams[stream].sent_at[number]
+            except (SrtpError, IndexError):
+                unopened += 1
+                continue
+            found.append((arrival - sent) / 1e6)
+        return sorted(found), unopened
+
+
+def percentile(ordered: list[float], share: float) -> float | None:
+    """Of sorted values; None of none."""
+    if not ordered:
+        return None
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
+def _evenly(viewers: list[Viewer], count: int) -> list[Viewer]:
+    """First, last and between: who is served last waits longest."""
+    receiving = [viewer for viewer in viewers if viewer.watches]
+    if len(receiving) <= count:
+        return receiving
+    return [receiving[place * (len(receiving) - 1) // (count - 1)] for place in range(count)]

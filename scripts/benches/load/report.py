@@ -1,0 +1,133 @@
+"""Rows of a benchmark: medians over its windows, as JSON or as a table."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable
+
+import msgspec
+
+from load.measuring import Window, percentile
+from load.stage import Stage
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """The first seven are the benchmark's contract; the others help to judge them. Absent: not measurable."""
+
+    load: str
+    server: str
+    us_per_packet: float | None
+    delivered: float | None
+    p50_ms: float | None
+    p99_ms: float | None
+    rss_mib: float
+    cpu_percent: float
+    """Of one core."""
+    softirq_percent: float
+    """Of one core, in ksoftirqd: work for the server that its own figure does not show."""
+    packets_in: float
+    packets_out: float
+    """A second, arrived."""
+    viewers: int
+    legs: int
+    kib_per_leg: float | None
+    """Resident memory that setting the load up added, over its legs."""
+    srtp: str
+    load_percent: float
+    """CPU of the load side, of one core."""
+    late_ms: float
+    """How late the load side sent a frame, at worst."""
+    unopened: int
+    windows: int
+
+
+def row(server: str, stage: Stage, windows: list[Window], resident_before: float) -> Row:
+    """Medians over the windows; latencies of all of them together."""
+    latencies = sorted(value for window in windows for value in window.latencies_ms)
+    resident = statistics.median(window.resident_mib for window in windows)
+    load = stage.load
+    arrived = sum(window.packets_arrived for window in windows)
+    return Row(
+        load=load.name,
+        server=server,
+        us_per_packet=_median(
+            window.cpu_seconds / window.packets_arrived * 1e6
+            for window in windows
+            if window.packets_arrived
+        ),
+        delivered=_median(
+            window.packets_arrived / window.packets_due for window in windows if window.packets_due
+        ),
+        p50_ms=_rounded(percentile(latencies, 0.50)),
+        p99_ms=_rounded(percentile(latencies, 0.99)),
+        rss_mib=round(resident, 1),
+        cpu_percent=_rate(windows, "cpu_seconds", 100),
+        softirq_percent=_rate(windows, "softirq_seconds", 100),
+        packets_in=_rate(windows, "packets_in", 1),
+        packets_out=_rate(windows, "packets_arrived", 1),
+        viewers=len(stage.viewers),
+        legs=load.legs,
+        kib_per_leg=_rounded((resident - resident_before) * 1024 / load.legs)
+        if load.legs and arrived
+        else None,
+        srtp=", ".join(sorted({peer.keys.profile for peer in stage.peers if peer.connected})),
+        load_percent=_rate(windows, "load_cpu_seconds", 100),
+        late_ms=round(max(window.late_ms for window in windows), 2),
+        unopened=sum(window.unopened for window in windows),
+        windows=len(windows),
+    )
+
+
+def as_json(rows: list[Row]) -> str:
+    return json.dumps([msgspec.to_builtins(each) for each in rows], indent=1)
+
+
+def as_table(rows: list[Row]) -> str:
+    """For a terminal; also good Markdown."""
+    head = (
+        "load", "server", "µs/packet", "delivered", "p50 ms", "p99 ms", "RSS MiB", "CPU %", "out/s"
+    )  # fmt: skip
+    cells = [
+        (
+            each.load,
+            each.server,
+            _shown(each.us_per_packet, 2),
+            _shown(each.delivered, 4),
+            _shown(each.p50_ms, 2),
+            _shown(each.p99_ms, 2),
+            _shown(each.rss_mib, 0),
+            _shown(each.cpu_percent, 1),
+            _shown(each.packets_out, 0),
+        )
+        for each in rows
+    ]
+    widths = [max(len(line[column]) for line in [head, *cells]) for column in range(len(head))]
+    lines = [head, tuple("-" * width for width in widths), *cells]
+    return "\n".join(
+        "| " + " | ".join(_aligned(cell, width, column) for column, (cell, width) in enumerate(zip(line, widths, strict=True))) + " |"
+        for line in lines
+    )
+
+
+def _aligned(cell: str, width: int, column: int) -> str:
+    return cell.ljust(width) if column < 2 else cell.rjust(width)
+
+
+def _median(values: Iterable[float]) -> float | None:
+    found = list(values)
+    return round(statistics.median(found), 4) if found else None
+
+
+def _rate(windows: list[Window], field: str, factor: float) -> float:
+    return round(
+        statistics.median(getattr(window, field) * factor / window.seconds for window in windows), 1
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _shown(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,172 @@
+"""What is sent and who receives it: the loads, as data. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+SILENT = 127
+
+
+@dataclass(frozen=True)
+class Media:
+    """A stream: bursts ("frames") per second, packets in each, octets of an RTP packet; ranges are inclusive."""
+
+    frames: float
+    packets: tuple[int, int]
+    size: tuple[int, int]
+    level: int = SILENT
+    """Audio: -dBov, 0 is loudest (RFC 6464)."""
+
+    def times(self, factor: float) -> Media:
+        """The same packets, that much more often."""
+        return Media(self.frames * factor, self.packets, self.size, self.level)
+
+
+@dataclass(frozen=True)
+class Person:
+    audio: Media | None = None
+    video: Media | None = None
+    unseen: Media | None = None
+    """A second video that nobody subscribes to: it stands for simulcast layers that are received and dropped."""
+    sees: tuple[int, ...] = ()
+    slots: int = 0
+    """How many speakers the person hears."""
+
+
+@dataclass(frozen=True)
+class Load:
+    name: str
+    title: str
+    people: tuple[Person, ...]
+
+    def heard_by(self, listener: int) -> tuple[int, ...]:
+        """The loudest others, as many as the listener has slots for."""
+        speaking = [
+            (person.audio.level, index)
+            for index, person in enumerate(self.people)
+            if person.audio is not None and index != listener
+        ]
+        return tuple(index for _, index in sorted(speaking)[: self.people[listener].slots])
+
+    @property
+    def legs(self) -> int:
+        """Forwarded streams: each is one publisher's media on its way to one viewer."""
+        return sum(
+            len(person.sees) + len(self.heard_by(index)) for index, person in enumerate(self.people)
+        )
+
+    def times(self, factor: float) -> Load:
+        """The same people at another packet rate."""
+        people = tuple(
+            Person(
+                audio=person.audio and person.audio.times(factor),
+                video=person.video and person.video.times(factor),
+                unseen=person.unseen and person.unseen.times(factor),
+                sees=person.sees,
+                slots=person.slots,
+            )
+            for person in self.people
+        )
+        return Load(self.name, self.title, people)
+
+
+def fan(name: str, viewers: int, packets_a_second: float, size: int = 1200, burst: int = 10) -> Load:
+    """One camera, many viewers; equal packets, ten to a frame."""
+    camera = Media(packets_a_second / burst, (burst, burst), (size, size))
+    people = (Person(video=camera), *(Person(sees=(0,)) for _ in range(viewers)))
+    return Load(name, f"1 publisher, {viewers} viewers, {packets_a_second:g} packets/s", people)
+
+
+def meeting(name: str, count: int, speaking: int, slots: int) -> Load:
+    """Everyone sends audio and video and sees everyone; `speaking` of them are loud enough to be heard."""
+    camera = Media(30, (4, 6), (650, 1150))
+    people = tuple(
+        Person(
+            audio=Media(50, (1, 1), (100, 100), _level(index, speaking)),
+            video=camera,
+            sees=tuple(other for other in range(count) if other != index),
+            slots=slots,
+        )
+        for index in range(count)
+    )
+    return Load(name, f"meeting of {count}, all video, {slots} speakers", people)
+
+
+def listening(
+    name: str, speakers: int, listeners: int, slots: int, rate: float, size: int
+) -> Load:
+    """Audio only: some speak, everybody (listeners and speakers) hears `slots` of them."""
+    people = tuple(
+        Person(audio=Media(rate, (1, 1), (size, size), 10 + 3 * index), slots=slots)
+        if index < speakers
+        else Person(slots=slots)
+        for index in range(speakers + listeners)
+    )
+    title = f"audio, {speakers} speak, {listeners} only listen, {slots} slots"
+    return Load(name, title, people)
+
+
+def livestream(name: str, viewers: int) -> Load:
+    """LiveKit's livestream: 187 packets/s of 946 octets to each viewer, 246 packets/s in."""
+    seen = Media(187 / 6, (6, 6), (946, 946))
+    unseen = Media(59, (1, 1), (700, 700))
+    people = (Person(video=seen, unseen=unseen), *(Person(sees=(0,)) for _ in range(viewers)))
+    return Load(name, f"livestream, 1 to {viewers}", people)
+
+
+def large_meeting(name: str, count: int) -> Load:
+    """LiveKit's meeting at 720p: 340 packets/s in from each, 34 of 122 octets out on each of N(N-1) legs."""
+    low = Media(17, (2, 2), (122, 122))
+    higher = Media(30, (10, 10), (1000, 1160))
+    people = tuple(
+        Person(
+            video=low,
+            unseen=higher,
+            sees=tuple(other for other in range(count) if other != index),
+        )
+        for index in range(count)
+    )
+    return Load(name, f"meeting, {count} to {count}, low layers forwarded", people)
+
+
+def idle(name: str, count: int) -> Load:
+    """Connected, and nobody says anything."""
+    return Load(name, f"{count} connected peers, nothing to forward", (Person(slots=1),) * count)
+
+
+def many_legs(name: str, publishers: int, viewers: int) -> Load:
+    """Every viewer sees every publisher, slowly."""
+    camera = Media(5, (2, 2), (1000, 1000))
+    people = (
+        *(Person(video=camera) for _ in range(publishers)),
+        *(Person(sees=tuple(range(publishers))) for _ in range(viewers)),
+    )
+    return Load(name, f"{publishers * viewers} legs: {publishers} to {viewers}", people)
+
+
+LOADS: dict[str, Callable[[], Load]] = {
+    "fan-60": lambda: fan("fan-60", 60, 3000),
+    "fan-20": lambda: fan("fan-20", 20, 1000),
+    "meeting-12": lambda: meeting("meeting-12", 12, 4, 3),
+    "fan-500": lambda: fan("fan-500", 500, 300),
+    "audio-100": lambda: listening("audio-100", 5, 95, 3, 50, 100),
+    "livekit-audio": lambda: listening("livekit-audio", 10, 3000, 10, 32, 36),
+    "livekit-meeting": lambda: large_meeting("livekit-meeting", 150),
+    "livekit-livestream": lambda: livestream("livekit-livestream", 3000),
+    "relay-3": lambda: fan("relay-3", 3, 90, 1000, 3),
+    "idle-200": lambda: idle("idle-200", 200),
+    "width-10": lambda: fan("width-10", 10, 300),
+    "width-50": lambda: fan("width-50", 50, 300),
+    "width-100": lambda: fan("width-100", 100, 300),
+    "width-500": lambda: fan("width-500", 500, 300),
+    "legs-10000": lambda: many_legs("legs-10000", 20, 500),
+}
+TARGETS = ("fan-60", "fan-20", "meeting-12", "fan-500", "audio-100")
+MOONSHOTS = ("livekit-audio", "livekit-meeting", "livekit-livestream")
+QUICK = ("fan-60", "fan-20", "meeting-12", "audio-100")
+
+
+def _level(index: int, speaking: int) -> int:
+    """Distinct and well apart, so that everybody agrees on who is loudest."""
+    return 15 + 8 * index if index < speaking else SILENT

@@ -1,0 +1,100 @@
+"""A load set up on a server: who sends, who receives, and what an SFU driver has to offer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from load import kernel
+from load.dtls import Identity
+from load.peer import Peer
+from load.publishing import Pump, Stream
+from load.shapes import Load
+
+ADDRESS = "10.200.0.1"
+CONCURRENT_SETUPS = 12
+
+Item = TypeVar("Item")
+
+
+class ServerFailed(RuntimeError):
+    """A server did not start, or refused what a load needs."""
+
+
+@dataclass
+class Viewer:
+    """One person's receiving side."""
+
+    name: str
+    peers: list[Peer]
+    watches: list[Stream]
+
+    def arrived(self) -> int:
+        """RTP packets that reached this person's sockets so far, filtered or not."""
+        return sum(kernel.drops(peer.socket) + peer.rtp_received for peer in self.peers)
+
+    def due(self) -> int:
+        """RTP packets sent so far by the streams this person watches."""
+        return sum(stream.sent for stream in self.watches)
+
+
+@dataclass
+class Stage:
+    """Everything one load needs on one server, connected."""
+
+    load: Load
+    pump: Pump = field(default_factory=Pump)
+    streams: list[Stream] = field(default_factory=list)
+    viewers: list[Viewer] = field(default_factory=list)
+    peers: list[Peer] = field(default_factory=list)
+
+    def add_stream(self, stream: Stream) -> None:
+        self.streams.append(stream)
+        self.pump.add(stream)
+
+    def close(self) -> None:
+        self.pump.close()
+        for peer in self.peers:
+            peer.close()
+
+
+class Server(Protocol):
+    """An SFU that the bench starts, loads and stops."""
+
+    name: str
+
+    @staticmethod
+    def missing() -> str | None:
+        """Why it can't run here; None when it can."""
+        ...
+
+    @property
+    def pid(self) -> int: ...
+
+    async def start(self) -> None: ...
+
+    async def set_up(self, stage: Stage, identity: Identity) -> None:
+        """Connect everyone. The pump runs, so that first keyframes flow; viewers' RTP is filtered."""
+        ...
+
+    async def stop(self) -> None: ...
+
+
+async def in_turns(
+    items: Iterable[Item], work: Callable[[Item], Awaitable[None]], at_once: int = CONCURRENT_SETUPS
+) -> None:
+    """Do `work` for every item, a few at a time; the first failure ends it all and is raised."""
+    room = asyncio.Semaphore(at_once)
+
+    async def one(item: Item) -> None:
+        async with room:
+            await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for item in items:
+                group.create_task(one(item))
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
