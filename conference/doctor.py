@@ -187,11 +187,12 @@ async def _database(url: str) -> list[Finding]:
     connection = await asyncpg.connect(url, timeout=_WITHIN)
     try:
         version = connection.get_server_version()
+        release = await connection.fetchval("show server_version")
         asked = datetime.now(UTC)
         theirs: datetime = await connection.fetchval("select clock_timestamp()")
     finally:
         await connection.close()
-    found = f"PostgreSQL {version.major}.{version.minor} at {_place(url)}"
+    found = f"PostgreSQL {release} at {_place(url)}"
     first = Finding(check="database", level="ok", found=found)
     if version.major < _OLDEST_POSTGRES:
         first = Finding(

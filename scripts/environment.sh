@@ -1,0 +1,65 @@
+# Sourced by scripts/run and scripts/test: the Python environment in .venv. Needs $root; bash.
+
+fail() {
+    printf '%s: %s\n' "$(basename "$0")" "$1" >&2
+    exit 1
+}
+
+# A Python that is new enough, or a message that says what to do.
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            printf '%s' "$candidate"
+            return
+        fi
+    done
+    fail "Python 3.11 or newer is needed (Debian: apt-get install python3 python3-venv); PYTHON=path names another"
+}
+
+# What the installation depends on. A moved project needs a new one: paths are written into it.
+fingerprint() {
+    {
+        printf '%s\n' "$root"
+        cd "$root" && find pyproject.toml setup.py config/constraints.txt sfu/native \
+            -type f \( -name '*.toml' -o -name '*.py' -o -name '*.txt' -o -name '*.pyx' -o -name '*.pxd' \
+            -o -name '*.c' -o -name '*.h' \) 2>/dev/null | LC_ALL=C sort | xargs sha256sum
+    } | sha256sum | cut -d' ' -f1
+}
+
+# ensure_environment STAMP [EXTRA]: .venv with the project in it, quick when nothing has changed.
+# An installation with extras also serves those who want none.
+ensure_environment() {
+    local want stamp
+    want=$(fingerprint)
+    exec {lock}<"$root"
+    flock "$lock" # two at once would install into one directory
+    for stamp in "$root/.venv/stamp-$1" "$root/.venv/stamp-dev"; do
+        if [ -x "$root/.venv/bin/parley" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
+            exec {lock}<&-
+            return
+        fi
+    done
+    install_environment "${2:-}"
+    printf '%s\n' "$want" >"$root/.venv/stamp-$1"
+    exec {lock}<&-
+}
+
+install_environment() {
+    local python
+    python=$(find_python)
+    [ -w "$root" ] || fail "can't write to $root: run it once as its owner, or from a clone of your own"
+    if ! "$root/.venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        "$python" -c 'import ensurepip, venv' 2>/dev/null || fail \
+            "this Python can't make environments. On Debian: apt-get install python3-venv"
+        rm -rf "$root/.venv"
+        "$python" -m venv "$root/.venv" || fail "could not make $root/.venv"
+    fi
+    rm -f "$root"/.venv/stamp-*
+    printf 'Installing Parley into .venv (a minute or two the first time) ...\n' >&2
+    if ! "$root/.venv/bin/python" -m pip install --disable-pip-version-check --no-input \
+        --constraint "$root/config/constraints.txt" --editable "$root$1" >"$root/.venv/install.log" 2>&1; then
+        tail -n 30 "$root/.venv/install.log" >&2
+        fail "the installation failed, see above and .venv/install.log (pip needs to reach a package index)"
+    fi
+}
