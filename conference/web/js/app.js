@@ -1,0 +1,23 @@
+import { Api } from "./parley.js";
+import { applyTheme } from "./ui/frame.js";
+import { adoptTokenFromAddress, complaintAbout, token } from "./ui/identity.js";
+import { homePage } from "./pages/home.js";
+import { joinPage } from "./pages/join.js";
+import { tokenPage } from "./pages/token.js";
+
+/** Entry point: the address decides which page this is. */
+function main() {
+  applyTheme();
+  adoptTokenFromAddress();
+  const kept = token();
+  const complaint = kept ? complaintAbout(kept) : "";
+  if (!kept || complaint) return tokenPage(main, complaint);
+  const api = new Api({ token: kept });
+  const code = location.pathname.match(/^\/join\/([A-Za-z0-9_-]+)\/?$/)?.[1];
+  return code ? joinPage(api, code) : homePage(api);
+}
+
+addEventListener("hashchange", () => {
+  if (location.hash.startsWith("#token=")) location.reload();
+});
+main();

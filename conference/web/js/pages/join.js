@@ -1,0 +1,178 @@
+import { Meeting } from "../parley.js";
+import { h, show, toast } from "../ui/dom.js";
+import { Devices } from "../ui/devices.js";
+import { messagePage } from "../ui/frame.js";
+import { keepReturn, pendingReturn } from "../ui/identity.js";
+import { Names } from "../ui/names.js";
+import { lobbyPage } from "./lobby.js";
+import { Room } from "./room.js";
+
+/**
+ * @typedef {object} Visit one stay at a join link, from the preview to the goodbye
+ * @property {import("../parley/api.js").Api} api
+ * @property {string} code
+ * @property {string} meetingId
+ * @property {string} name the meeting's
+ * @property {string} link the address to send around
+ * @property {Devices} devices
+ * @property {Names} names
+ */
+
+/** Everything behind `/join/{code}`. @param {import("../parley/api.js").Api} api @param {string} code */
+export async function joinPage(api, code) {
+  show(messagePage({ emblem: "clock", title: "One moment…", text: "Looking up the meeting." }));
+  try {
+    const { meetingId, name } = await api.resolve(code);
+    const link = new URL(`/join/${code}`, location.origin).href;
+    const visit = { api, code, meetingId, name, link, names: new Names(api), devices: new Devices() };
+    const back = pendingReturn(code);
+    if (back) await enter(visit, back);
+    else await lobby(visit);
+  } catch (error) {
+    show(unavailable(error, () => joinPage(api, code)));
+  }
+}
+
+async function lobby(visit) {
+  visit.devices = new Devices();
+  await enter(visit, await lobbyPage(visit));
+}
+
+/**
+ * Enters, and shows whatever comes of it until the end.
+ * @param {Visit} visit
+ * @param {{audio: boolean, video: boolean, queueId?: string}} wish
+ */
+async function enter(visit, wish) {
+  const meeting = new Meeting(visit.api, visit.meetingId);
+  globalThis.parley = { meeting }; // for a look from the browser's console
+  const wakeUp = () => meeting.wake();
+  addEventListener("online", wakeUp);
+  let room = null;
+  const render = () => {
+    remember(visit, meeting, wish);
+    room = view(visit, meeting, room);
+    if (meeting.state === "ended") removeEventListener("online", wakeUp);
+  };
+  meeting.addEventListener("state", render);
+  meeting.addEventListener("self", () => remember(visit, meeting, wish));
+  visit.devices.addEventListener("change", () => remember(visit, meeting, wish));
+  const audio = wish.audio && (await visit.devices.open("microphone")) !== null;
+  meeting.microphone = visit.devices.tracks.microphone;
+  if (wish.video) await openCamera(visit, meeting);
+  await meeting.enter({ audio, formerQueueId: wish.queueId });
+}
+
+async function openCamera(visit, meeting) {
+  const track = await visit.devices.open("camera");
+  if (track) await meeting.publish("video", track);
+}
+
+/** A reload comes back into the meeting as one was; leaving, or being told to go, ends that. */
+function remember({ code, devices }, meeting, wish) {
+  if (meeting.state === "idle") return;
+  if (meeting.state === "ended") return keepReturn(null);
+  const settled = meeting.state === "joined";
+  keepReturn({
+    code,
+    queueId: meeting.queueId,
+    audio: settled ? meeting.wantsAudio : wish.audio,
+    video: settled ? devices.tracks.camera !== null : wish.video,
+  });
+}
+
+function view(visit, meeting, room) {
+  if (meeting.state === "joined") return room ?? openRoom(visit, meeting);
+  room?.close();
+  if (meeting.state === "ended") visit.devices.release();
+  show(VIEWS[meeting.state](visit, meeting));
+  document.querySelector("h1")?.focus();
+  return null;
+}
+
+function openRoom(visit, meeting) {
+  const room = new Room(visit, meeting);
+  show(room.element);
+  return room;
+}
+
+const VIEWS = {
+  connecting: (visit) =>
+    messagePage({ emblem: "clock", mood: "waiting", title: "Joining…", text: visit.name }),
+  waiting: (visit, meeting) =>
+    messagePage({
+      emblem: "door",
+      mood: "waiting",
+      title: "Waiting to be let in",
+      text: [`A moderator of “${visit.name}” has been told that you are here.`, "You come in by yourself once you are admitted."],
+      actions: [h("button", { onclick: () => meeting.leave() }, "Stop waiting")],
+    }),
+  inactive: (visit, meeting) =>
+    messagePage({
+      emblem: "clock",
+      mood: "waiting",
+      title: "Not started yet",
+      text: [`“${visit.name}” has not started. You come in by yourself once it has.`],
+      actions: [
+        visit.moderator && h("button", { class: "primary", onclick: () => start(meeting) }, "Start the meeting"),
+        h("button", { onclick: () => meeting.leave() }, "Stop waiting"),
+      ].filter(Boolean),
+    }),
+  ended: (visit, meeting) => farewell(visit, meeting),
+};
+
+async function start(meeting) {
+  try {
+    await meeting.start();
+  } catch (error) {
+    toast(error.message);
+  }
+}
+
+function farewell(visit, meeting) {
+  const again = (label, kind = "primary") =>
+    h("button", { class: kind, onclick: () => lobby(visit) }, label);
+  const home = h("a", { class: "button", href: "/" }, "My meetings");
+  const pages = {
+    left: { emblem: "leave", title: "You left the meeting", text: visit.name, actions: [again("Join again"), home] },
+    rejected: {
+      emblem: "door",
+      mood: "bad",
+      title: "You were not let in",
+      text: "A moderator declined your request, or it was withdrawn.",
+      actions: [again("Ask again", ""), home],
+    },
+    stopped: { emblem: "check", title: "The meeting has ended", text: visit.name, actions: [again("Back to the join page", ""), home] },
+    deleted: { emblem: "close", mood: "bad", title: "This meeting was deleted", text: visit.name, actions: [home] },
+    clashed: {
+      emblem: "people",
+      title: "You joined from another window",
+      text: "A person is in a meeting once. This window has stepped aside for the other one.",
+      actions: [again("Use this window instead"), home],
+    },
+  };
+  const parts = pages[meeting.reason];
+  return parts ? messagePage(parts) : unavailable(meeting.error, () => lobby(visit));
+}
+
+/** What to say when the link, the meeting or the server cannot be had. */
+function unavailable(error, retry) {
+  const [title, text] = REASONS[error?.status] ?? ["That did not work", `${error?.message ?? "Unknown trouble"}.`];
+  const lasting = error?.status in REASONS;
+  return messagePage({
+    emblem: "warning",
+    mood: "bad",
+    title,
+    text,
+    actions: [
+      !lasting && h("button", { class: "primary", onclick: retry }, "Try again"),
+      h("a", { class: "button", href: "/" }, "My meetings"),
+    ].filter(Boolean),
+  });
+}
+
+const REASONS = {
+  401: ["Your access has expired", "Open the personal link you were sent, or ask for a new one."],
+  403: ["This meeting is for its members", "Ask a moderator of the meeting to add you."],
+  404: ["This link does not work", "The meeting may have been deleted. Check that the link is complete."],
+};

@@ -1,0 +1,41 @@
+/** The few things that the client reads out of a session description. */
+
+/**
+ * The name of one forwarded video, which is also its stream id in SDP.
+ * @param {string} userId @param {"video"|"screen"} type
+ */
+export function streamKey(userId, type) {
+  return `${userId}/${type}`;
+}
+
+/**
+ * @typedef {{mid: string, stream: string}} Section one m-line that the other side sends on
+ */
+
+/**
+ * The m-lines of a description on which its author sends, with their stream ids (RFC 8830).
+ * @param {string} sdp
+ * @returns {Section[]}
+ */
+export function sendingSections(sdp) {
+  return sdp
+    .split(/^m=/m)
+    .slice(1)
+    .filter((section) => /^a=(sendonly|sendrecv)\s*$/m.test(section) && !/^\S+ 0 /.test(section))
+    .map((section) => ({
+      mid: attribute(section, "mid"),
+      stream: attribute(section, "msid").split(" ")[0],
+    }));
+}
+
+/**
+ * What distinguishes one transport of the other side from its successor: credentials and certificate.
+ * @param {string} sdp
+ */
+export function transportIdentity(sdp) {
+  return `${attribute(sdp, "ice-ufrag")} ${attribute(sdp, "fingerprint")}`;
+}
+
+function attribute(text, name) {
+  return text.match(new RegExp(`^a=${name}:(.*?)\\s*$`, "m"))?.[1] ?? "";
+}

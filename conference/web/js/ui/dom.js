@@ -1,0 +1,102 @@
+/** Building and replacing elements; the two ways to tell the user something in passing. */
+
+/**
+ * An element. Attributes: `class`, `on…` handlers (functions), booleans, and everything else as given.
+ * @param {string} name
+ * @param {Record<string, unknown>} [attributes]
+ * @param {...(Node|string|null|false|undefined)} children
+ */
+export function h(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) set(element, key, value);
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+function set(element, key, value) {
+  if (value === undefined || value === null || value === false) return;
+  if (typeof value === "function") element.addEventListener(key.slice(2), value);
+  else element.setAttribute(key, value === true ? "" : String(value));
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An SVG element. */
+export function svg(name, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
+  element.append(...children);
+  return element;
+}
+
+/** One picture of icons.svg, hidden from screen readers: the control around it has the name. */
+export function icon(name) {
+  return svg("svg", { class: "icon", "aria-hidden": "true" }, svg("use", { href: `/web/icons.svg#${name}` }));
+}
+
+export function setIcon(element, name) {
+  element.querySelector("use").setAttribute("href", `/web/icons.svg#${name}`);
+}
+
+/** Shows a page in place of the one before. */
+export function show(...nodes) {
+  document.getElementById("app").replaceChildren(...nodes);
+}
+
+/** Says something to screen readers only. */
+export function announce(text) {
+  document.getElementById("announcer").textContent = text;
+}
+
+/**
+ * A passing message. Stays until its action is taken when it has buttons and no time is given.
+ * @param {string} text
+ * @param {{buttons?: HTMLElement[], ms?: number}} [options]
+ * @returns {() => void} takes it away
+ */
+export function toast(text, { buttons = [], ms = buttons.length ? 0 : 6000 } = {}) {
+  const role = buttons.length ? "alert" : "status";
+  const element = h("div", { class: "toast", role }, h("p", {}, text), ...buttons);
+  const remove = () => element.remove();
+  document.getElementById("toasts").append(element);
+  if (ms) setTimeout(remove, ms);
+  return remove;
+}
+
+/**
+ * Asks before something that cannot be undone. @returns {Promise<boolean>}
+ */
+export function confirmed(title, text, action) {
+  return new Promise((resolve) => {
+    const close = (answer) => () => dialog.close(answer);
+    const dialog = h(
+      "dialog",
+      { "aria-labelledby": "dialog-title", onclose: () => finish() },
+      h("h2", { id: "dialog-title" }, title),
+      h("p", { class: "muted" }, text),
+      h(
+        "div",
+        { class: "actions" },
+        h("button", { type: "button", onclick: close("") }, "Cancel"),
+        h("button", { type: "button", class: "danger", onclick: close("yes") }, action),
+      ),
+    );
+    const finish = () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    };
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+/** Copies text, and says so on the button for a moment. */
+export async function copy(text, button) {
+  try {
+    await navigator.clipboard.writeText(text);
+    toast("Link copied. Send it to the people you want to meet.", { ms: 3500 });
+  } catch {
+    prompt("Copy this link:", text); // no clipboard outside of secure contexts
+  }
+  button?.focus();
+}

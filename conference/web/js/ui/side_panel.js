@@ -1,0 +1,57 @@
+import { h, icon } from "./dom.js";
+
+/**
+ * The panel at the side (from below on a phone), which shows one of several contents or nothing.
+ * @typedef {{title: string, element: HTMLElement, update: () => void, open?: () => void, close?: () => void}} Content
+ */
+export class SidePanel {
+  #contents;
+  #current = null;
+  #opener = null;
+  #title = h("h2", { tabindex: "-1" });
+  #body = h("div");
+
+  /** @param {Record<string, Content>} contents by name */
+  constructor(contents) {
+    this.#contents = contents;
+    const close = h(
+      "button",
+      { type: "button", class: "quiet round compact", "aria-label": "Close panel", title: "Close (Esc)", onclick: () => this.#hide() },
+      icon("close"),
+    );
+    this.element = h("aside", { class: "side", hidden: true, "aria-label": "Side panel" }, h("header", {}, this.#title, close), this.#body);
+    this.element.addEventListener("keydown", ({ key }) => key === "Escape" && this.#hide());
+  }
+
+  /** Shows the content, or hides it when it is shown. @param {HTMLElement} opener gets the focus back */
+  toggle(name, opener) {
+    const again = this.#current === this.#contents[name];
+    this.close();
+    if (again) return;
+    this.#current = this.#contents[name];
+    this.#opener = opener;
+    this.#title.textContent = this.#current.title;
+    this.#body.replaceChildren(this.#current.element);
+    this.element.hidden = false;
+    opener.setAttribute("aria-expanded", "true");
+    this.#current.open?.();
+    this.#current.update();
+    this.#title.focus();
+  }
+
+  update() {
+    if (this.#current && !this.#current.open) this.#current.update();
+  }
+
+  close() {
+    this.#current?.close?.();
+    this.#opener?.setAttribute("aria-expanded", "false");
+    this.#current = null;
+    this.element.hidden = true;
+  }
+
+  #hide() {
+    this.close();
+    this.#opener?.focus();
+  }
+}

@@ -1,0 +1,59 @@
+import { avatar } from "./avatar.js";
+import { h, icon } from "./dom.js";
+
+/** One picture in the grid: a person, or a screen that somebody shares. */
+export class Tile {
+  #video = h("video", { autoplay: true, playsinline: true });
+  #label = h("span");
+  #muted = icon("mic-off");
+  #avatar = null;
+  #name = "";
+
+  /** @param {string} userId @param {"video"|"screen"} kind */
+  constructor(userId, kind) {
+    this.userId = userId;
+    this.kind = kind;
+    this.#video.muted = true; // sound comes on connections of its own
+    this.element = h(
+      "article",
+      { class: "tile", "data-user": userId, "data-kind": kind },
+      this.#video,
+      h("div", { class: "name" }, this.#muted, this.#label),
+    );
+  }
+
+  /**
+   * @param {{name: string, you?: boolean, muted?: boolean, talking?: boolean, stream?: MediaStream|null}} what
+   */
+  update({ name, you = false, muted = false, talking = false, stream = null }) {
+    this.#rename(name, you);
+    this.#muted.toggleAttribute("hidden", !muted);
+    this.element.classList.toggle("talking", talking && !muted);
+    this.element.classList.toggle("mirrored", you && this.kind === "video");
+    this.element.classList.toggle("dark", !stream);
+    if (this.#video.srcObject !== stream) this.#video.srcObject = stream;
+    this.#video.hidden = !stream;
+    this.element.setAttribute("aria-label", this.#describe(name, you, muted, stream));
+  }
+
+  remove() {
+    this.#video.srcObject = null;
+    this.element.remove();
+  }
+
+  #rename(name, you) {
+    if (this.#name !== name) {
+      this.#name = name;
+      this.#avatar?.remove();
+      this.#avatar = this.kind === "video" ? avatar(this.userId, name) : null;
+      if (this.#avatar) this.element.prepend(this.#avatar);
+    }
+    const whose = you ? `${name} (you)` : name;
+    this.#label.textContent = this.kind === "screen" ? `${name}’s screen` : whose;
+  }
+
+  #describe(name, you, muted, stream) {
+    if (this.kind === "screen") return `${name}’s screen`;
+    return `${you ? "You" : name}, microphone ${muted ? "off" : "on"}, camera ${stream ? "on" : "off"}`;
+  }
+}
