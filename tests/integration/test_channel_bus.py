@@ -8,14 +8,13 @@ from contextlib import AsyncExitStack
 from uuid import UUID, uuid4
 
 import pytest
+from channel_rig import SOON, until, until_parked
 
-from conference.bus import scripts
 from conference.bus.channels import Batch, ChannelBus, ChannelMissing, Resync
 from conference.bus.link import RedisLink
 from conference.errors import PollReplaced
 
 CAP = 16
-SOON = 5.0
 
 Opener = Callable[..., Awaitable[ChannelBus]]
 
@@ -52,18 +51,6 @@ async def queue(bus: ChannelBus) -> UUID:
     queue_id = uuid4()
     assert await bus.create(queue_id) == 1
     return queue_id
-
-
-async def until_parked(bus: ChannelBus, count: int = 1) -> None:
-    """Until so many readers are parked in Redis, which touching tells."""
-    async with asyncio.timeout(SOON):
-        while True:
-            readers = list(bus.readers._readers.values())
-            if len(readers) == count:
-                arguments = [part for reader in readers for part in (reader.queue, reader.name)]
-                if not await bus._run(scripts.TOUCH, *arguments):
-                    return
-            await asyncio.sleep(0.005)
 
 
 async def test_an_event_that_is_there_is_given_at_once(bus: ChannelBus, queue: UUID) -> None:
@@ -208,10 +195,10 @@ async def test_who_is_parked_is_not_silent(open_bus: Opener) -> None:
     await bus.create(read)
     await bus.create(unread)
     poll = asyncio.create_task(bus.poll(read, 1, SOON))
-    async with asyncio.timeout(SOON):
-        while await bus.silent(0.4) != [unread]:
-            await asyncio.sleep(0.01)  # noqa: ASYNC110
+    await until(lambda: silent_are(bus, {unread}))
     poll.cancel()
-    async with asyncio.timeout(SOON):
-        while set(await bus.silent(0.4)) != {read, unread}:
-            await asyncio.sleep(0.01)  # noqa: ASYNC110
+    await until(lambda: silent_are(bus, {read, unread}))
+
+
+async def silent_are(bus: ChannelBus, queues: set[UUID]) -> bool:
+    return set(await bus.silent(0.4)) == queues
