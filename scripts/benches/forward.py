@@ -12,10 +12,13 @@ from load import kernel, namespace, report, shapes
 from load.dtls import Identity
 from load.janus import Janus
 from load.measuring import Meter, Window
+from load.parley import ParleyNative, ParleyPython
 from load.peer import PeerFailed
 from load.stage import Server, ServerFailed, Stage
 
-SERVERS: dict[str, type[Server]] = {"janus": Janus}
+SERVERS: dict[str, type[Server]] = {
+    server.name: server for server in (Janus, ParleyNative, ParleyPython)
+}
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,9 @@ def _refuse_unknown(what: str, names: list[str], known: Iterable[str]) -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench forward", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document of rows")
-    parser.add_argument("--quick", action="store_true", help="under a minute: fewer loads, one short window")
+    parser.add_argument(
+        "--quick", action="store_true", help="under a minute: fewer loads, one short window"
+    )
     parser.add_argument("--loads", help=f"of {', '.join(shapes.LOADS)}")
     parser.add_argument("--servers", help=f"of {', '.join(SERVERS)}")
     parser.add_argument("--seconds", type=float, help="length of a window (5)")

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
@@ -16,8 +17,8 @@ import msgspec
 from load import kernel, sdp
 from load.dtls import Identity
 from load.peer import Peer
-from load.publishing import Stream, Wire
-from load.shapes import Load, Media, Person
+from load.publishing import Stream
+from load.shapes import Load, Media
 from load.stage import ADDRESS, ServerFailed, Stage, Viewer, in_turns
 
 _PROGRAM = "janus"
@@ -95,11 +96,7 @@ class Janus:
 
     async def start(self) -> None:
         self._write_configuration()
-        log = (self._folder / "janus.log").open("wb")
-        self._process = subprocess.Popen(
-            [_PROGRAM, "-F", str(self._folder)], stdout=log, stderr=log, start_new_session=True
-        )
-        log.close()
+        self._process = self._launch()
         self._control = _Control()
         try:
             await self._control.open(self._process)
@@ -128,6 +125,12 @@ class Janus:
         await in_turns(people, room.publish)
         stage.pump.resume()
         await in_turns(people, room.subscribe)
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        with (self._folder / "janus.log").open("wb") as log:
+            return subprocess.Popen(
+                [_PROGRAM, "-F", str(self._folder)], stdout=log, stderr=log, start_new_session=True
+            )
 
     def _write_configuration(self) -> None:
         plugins = _all_but(_LIBRARIES / "plugins", "libjanus_videoroom.so")
@@ -207,7 +210,7 @@ class _Control:
         await self._http.close()
 
     async def _post(
-        self, url: str, body: dict[str, object], transaction: str | None = None
+        self, url: str, body: Mapping[str, object], transaction: str | None = None
     ) -> _Message:
         request = {**body, "transaction": transaction or secrets.token_hex(8)}
         async with self._http.post(url, data=msgspec.json.encode(request)) as response:
@@ -251,9 +254,8 @@ class _Room:
         )
 
     async def publish(self, index: int) -> None:
-        person = self._load.people[index]
-        medias = _sent_by(person)
-        if not medias:
+        medias = self._load.people[index].sends()
+        if not medias and not self._load.idle:
             return
         handle = await self._control.attach()
         joined = await self._control.message(
@@ -261,7 +263,7 @@ class _Room:
         )
         self._feeds[index] = _number(joined, "id")
         peer = self._peer(f"publisher {index}")
-        sending = [_sending(kind) for kind, _ in medias]
+        sending = [sdp.sending(kind) for kind, _ in medias] or [sdp.sending("audio")]
         answered = await self._control.message(
             handle,
             {"request": "publish", "bitrate": 0},
@@ -281,7 +283,9 @@ class _Room:
         handle = await self._control.attach()
         peer = self._peer(f"viewer {index}")
         kernel.drop_rtp(peer.socket)
-        wanted = [{"feed": self._feeds[other], "mid": self._mids[other, kind]} for other, kind in watched]
+        wanted = [
+            {"feed": self._feeds[other], "mid": self._mids[other, kind]} for other, kind in watched
+        ]
         attached = await self._control.message(
             handle,
             {"request": "join", "ptype": "subscriber", "room": self._room, "streams": wanted},
@@ -312,38 +316,11 @@ class _Room:
         remote: sdp.Remote,
     ) -> None:
         stream = Stream(
-            len(self._stage.streams), peer, media, negotiated(sending, remote.media[place])
+            len(self._stage.streams), peer, media, sdp.negotiated(sending, remote.media[place])
         )
         self._stage.add_stream(stream)
         self._streams[index, kind] = stream
         self._mids[index, kind] = str(place)
-
-
-def negotiated(sending: sdp.Sending, remote: sdp.RemoteMedia) -> Wire:
-    """How to write a stream, from our m-line and the answer to it."""
-    codec = "opus" if sending.kind == "audio" else "vp8"
-    if codec not in remote.payload_types:
-        raise ServerFailed(f"the answer has no {codec}")
-    return Wire(
-        kind=sending.kind,
-        ssrc=sending.ssrc,
-        payload_type=remote.payload_types[codec],
-        transport_cc=remote.extensions.get(sdp.TRANSPORT_CC, 0),
-        audio_level=remote.extensions.get(sdp.AUDIO_LEVEL, 0),
-    )
-
-
-def _sent_by(person: Person) -> list[tuple[str, Media]]:
-    """In the order of the m-lines. A second video is named `unseen`."""
-    named = (("audio", person.audio), ("video", person.video), ("unseen", person.unseen))
-    return [(kind, media) for kind, media in named if media is not None]
-
-
-def _sending(kind: str) -> sdp.Sending:
-    ssrc = secrets.randbits(31) | 1
-    if kind == "audio":
-        return sdp.Sending("audio", ssrc)
-    return sdp.Sending("video", ssrc, ssrc + 1)
 
 
 def _described(message: _Message) -> str:

@@ -126,9 +126,11 @@ class Meter:
     async def _quiet(self) -> None:
         """Until nothing arrives any more."""
         deadline = time.monotonic() + _QUIET_WITHIN
-        arrived = -1
-        while arrived != (arrived := self._arrived()) and time.monotonic() < deadline:
+        before = -1
+        arrived = self._arrived()
+        while arrived != before and time.monotonic() < deadline:
             await asyncio.sleep(_QUIET_FOR)
+            before, arrived = arrived, self._arrived()
 
     def _sent(self) -> int:
         return sum(stream.sent for stream in self._stage.streams)

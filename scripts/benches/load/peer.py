@@ -12,7 +12,7 @@ from aioice import stun
 from OpenSSL import SSL
 from pylibsrtp import Error as SrtpError
 
-from load import kernel, rtp, sdp
+from load import rtp, sdp
 from load.dtls import Handshake, Identity, Keys
 
 _CHECK_EVERY = 0.05

@@ -8,27 +8,15 @@ import struct
 import threading
 import time
 from array import array
-from dataclasses import dataclass
 
 from load import kernel, rtp
 from load.peer import Peer
+from load.sdp import Wire
 from load.shapes import Media
 
 _KEYFRAME_EVERY = 2.0
 _REPORT_EVERY = 1.0
 _LONGEST_NAP = 0.02
-
-
-@dataclass(frozen=True)
-class Wire:
-    """How a stream is written, as negotiated."""
-
-    kind: str
-    ssrc: int
-    payload_type: int
-    transport_cc: int
-    """Header-extension ids; 0 when not negotiated."""
-    audio_level: int
 
 
 class Stream:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -62,17 +62,17 @@ def row(server: str, stage: Stage, windows: list[Window], resident_before: float
         p50_ms=_rounded(percentile(latencies, 0.50)),
         p99_ms=_rounded(percentile(latencies, 0.99)),
         rss_mib=round(resident, 1),
-        cpu_percent=_rate(windows, "cpu_seconds", 100),
-        softirq_percent=_rate(windows, "softirq_seconds", 100),
-        packets_in=_rate(windows, "packets_in", 1),
-        packets_out=_rate(windows, "packets_arrived", 1),
+        cpu_percent=_rate(windows, lambda window: 100 * window.cpu_seconds),
+        softirq_percent=_rate(windows, lambda window: 100 * window.softirq_seconds),
+        packets_in=_rate(windows, lambda window: window.packets_in),
+        packets_out=_rate(windows, lambda window: window.packets_arrived),
         viewers=len(stage.viewers),
         legs=load.legs,
         kib_per_leg=_rounded((resident - resident_before) * 1024 / load.legs)
         if load.legs and arrived
         else None,
         srtp=", ".join(sorted({peer.keys.profile for peer in stage.peers if peer.connected})),
-        load_percent=_rate(windows, "load_cpu_seconds", 100),
+        load_percent=_rate(windows, lambda window: 100 * window.load_cpu_seconds),
         late_ms=round(max(window.late_ms for window in windows), 2),
         unopened=sum(window.unopened for window in windows),
         windows=len(windows),
@@ -104,14 +104,15 @@ def as_table(rows: list[Row]) -> str:
     ]
     widths = [max(len(line[column]) for line in [head, *cells]) for column in range(len(head))]
     lines = [head, tuple("-" * width for width in widths), *cells]
-    return "\n".join(
-        "| " + " | ".join(_aligned(cell, width, column) for column, (cell, width) in enumerate(zip(line, widths, strict=True))) + " |"
-        for line in lines
-    )
+    return "\n".join(_line(line, widths) for line in lines)
 
 
-def _aligned(cell: str, width: int, column: int) -> str:
-    return cell.ljust(width) if column < 2 else cell.rjust(width)
+def _line(cells: Sequence[str], widths: list[int]) -> str:
+    padded = [
+        cell.ljust(width) if column < 2 else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return f"| {' | '.join(padded)} |"
 
 
 def _median(values: Iterable[float]) -> float | None:
@@ -119,10 +120,8 @@ def _median(values: Iterable[float]) -> float | None:
     return round(statistics.median(found), 4) if found else None
 
 
-def _rate(windows: list[Window], field: str, factor: float) -> float:
-    return round(
-        statistics.median(getattr(window, field) * factor / window.seconds for window in windows), 1
-    )
+def _rate(windows: list[Window], figure: Callable[[Window], float]) -> float:
+    return round(statistics.median(figure(window) / window.seconds for window in windows), 1)
 
 
 def _rounded(value: float | None) -> float | None:

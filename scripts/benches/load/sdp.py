@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 
 from load.rtp import AUDIO_LEVEL as AUDIO_LEVEL
@@ -67,6 +68,17 @@ class Sending:
     receives: bool = False
 
 
+@dataclass(frozen=True)
+class Wire:
+    """How a stream is written, as negotiated. Header-extension ids are 0 when not negotiated."""
+
+    kind: str
+    ssrc: int
+    payload_type: int
+    transport_cc: int
+    audio_level: int
+
+
 @dataclass
 class RemoteMedia:
     kind: str
@@ -102,9 +114,7 @@ def offer(local: Local, sending: list[Sending], slots: int = 0, cname: str = "be
     We offer to be the DTLS client (RFC 8842 section 5.2 allows it), so that one role is enough here.
     """
     sections = [_sending_section(index, media, cname) for index, media in enumerate(sending)]
-    sections += [
-        _section("audio", len(sending) + index, "recvonly") for index in range(slots)
-    ]
+    sections += [_section("audio", len(sending) + index, "recvonly") for index in range(slots)]
     return _description(local, sections)
 
 
@@ -138,6 +148,28 @@ def parse(text: str) -> Remote:
         elif remote.media:
             _read_media_line(remote.media[-1], line, key, value)
     return remote
+
+
+def negotiated(sending: Sending, answered: RemoteMedia) -> Wire:
+    """How to write a stream, from our m-line and the answer to it. Raises ValueError."""
+    codec = "opus" if sending.kind == "audio" else "vp8"
+    if codec not in answered.payload_types:
+        raise ValueError(f"the answer has no {codec}")
+    return Wire(
+        kind=sending.kind,
+        ssrc=sending.ssrc,
+        payload_type=answered.payload_types[codec],
+        transport_cc=answered.extensions.get(TRANSPORT_CC, 0),
+        audio_level=answered.extensions.get(AUDIO_LEVEL, 0),
+    )
+
+
+def sending(kind: str, *, receives: bool = False) -> Sending:
+    """An m-line with fresh SSRCs: `audio`, or any name of a video."""
+    ssrc = secrets.randbits(31) | 1
+    if kind == "audio":
+        return Sending("audio", ssrc, receives=receives)
+    return Sending("video", ssrc, ssrc ^ 1)
 
 
 def _read_candidate(remote: Remote, value: str) -> None:

@@ -33,12 +33,22 @@ class Person:
     slots: int = 0
     """How many speakers the person hears."""
 
+    def sends(self) -> list[tuple[str, Media]]:
+        """By name: audio, video, unseen."""
+        named = (("audio", self.audio), ("video", self.video), ("unseen", self.unseen))
+        return [(name, media) for name, media in named if media is not None]
+
 
 @dataclass(frozen=True)
 class Load:
     name: str
     title: str
     people: tuple[Person, ...]
+
+    @property
+    def idle(self) -> bool:
+        """Nobody sends: people only stay connected."""
+        return not any(person.sends() for person in self.people)
 
     def heard_by(self, listener: int) -> tuple[int, ...]:
         """The loudest others, as many as the listener has slots for."""
@@ -71,7 +81,9 @@ class Load:
         return Load(self.name, self.title, people)
 
 
-def fan(name: str, viewers: int, packets_a_second: float, size: int = 1200, burst: int = 10) -> Load:
+def fan(
+    name: str, viewers: int, packets_a_second: float, size: int = 1200, burst: int = 10
+) -> Load:
     """One camera, many viewers; equal packets, ten to a frame."""
     camera = Media(packets_a_second / burst, (burst, burst), (size, size))
     people = (Person(video=camera), *(Person(sees=(0,)) for _ in range(viewers)))
@@ -93,9 +105,7 @@ def meeting(name: str, count: int, speaking: int, slots: int) -> Load:
     return Load(name, f"meeting of {count}, all video, {slots} speakers", people)
 
 
-def listening(
-    name: str, speakers: int, listeners: int, slots: int, rate: float, size: int
-) -> Load:
+def listening(name: str, speakers: int, listeners: int, slots: int, rate: float, size: int) -> Load:
     """Audio only: some speak, everybody (listeners and speakers) hears `slots` of them."""
     people = tuple(
         Person(audio=Media(rate, (1, 1), (size, size), 10 + 3 * index), slots=slots)
