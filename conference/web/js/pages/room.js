@@ -37,7 +37,8 @@ export class Room {
     this.#visit = visit;
     this.#meeting = meeting;
     document.title = `${visit.name} · Parley`;
-    this.#side = new SidePanel({ people: peoplePanel(meeting, visit.names), stats: statsPanel(meeting, visit.names) });
+    const panels = { people: peoplePanel(meeting, visit.names), stats: statsPanel(meeting, visit.names) };
+    this.#side = new SidePanel(panels, () => this.#draw());
     this.#notice = new WaitingNotice(meeting, visit.names, () => this.#open("people"));
     this.#toolbar = new Toolbar(this.#tools());
     this.#sound = h("button", { class: "primary unmute-sound", onclick: () => this.#speakers.unblock() }, icon("speaker"), "Tap to hear");
@@ -106,6 +107,7 @@ export class Room {
     on(meeting, "refused", ({ detail }) => this.#refused(detail));
     on(this.#visit.names, "names", () => this.#drawSoon());
     on(this.#visit.devices, "change", () => this.#followDevices());
+    on(this.#visit.devices, "lost", ({ detail }) => toast(detail));
     on(this.#speakers, "change", () => this.#drawSoon());
     on(document, "keydown", (event) => {
       if (event.key === "?") shortcutsDialog();
@@ -223,12 +225,13 @@ export class Room {
     this.#drawConnection();
     this.#drawTools();
     this.#side.update();
-    this.#notice.update();
+    this.#notice.update(this.#side.shows("people"));
   }
 
   #pictures() {
     const { people, streams, me, wantsAudio } = this.#meeting;
     const pictures = [];
+    people.sort((a, b) => Number(a.userId === me) - Number(b.userId === me));
     for (const person of people) {
       const you = person.userId === me;
       const name = this.#visit.names.of(person.userId);

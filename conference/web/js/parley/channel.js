@@ -94,7 +94,7 @@ export class Channel extends EventTarget {
   }
 
   #deliver(batch) {
-    this.#next = batch.next;
+    this.#next = batch.next ?? batch.resync;
     if (batch.resync) this.#emit("resync");
     for (const event of batch.events) this.#emit("event", event);
   }

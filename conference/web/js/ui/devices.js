@@ -10,7 +10,8 @@ const KINDS = { microphone: "audioinput", camera: "videoinput", speaker: "audioo
  * Camera and microphone of this machine. Either may be missing or refused: then its track stays null and
  * its problem says why.
  *
- * Events: `change` (a track, a problem, or the list of devices changed).
+ * Events: `change` (a track, a problem, or the list of devices changed), `lost` (detail: what to tell the
+ * user about a device that went away).
  */
 export class Devices extends EventTarget {
   /** @type {{camera: MediaStreamTrack|null, microphone: MediaStreamTrack|null}} */
@@ -90,6 +91,7 @@ export class Devices extends EventTarget {
       if (this.tracks[kind] !== track) return;
       this.problems[kind] = `The ${kind} was unplugged or taken away.`;
       this.close(kind);
+      this.dispatchEvent(new CustomEvent("lost", { detail: this.problems[kind] }));
     });
   }
 

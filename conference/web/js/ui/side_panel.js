@@ -6,14 +6,16 @@ import { h, icon } from "./dom.js";
  */
 export class SidePanel {
   #contents;
+  #onClose;
   #current = null;
   #opener = null;
   #title = h("h2", { tabindex: "-1" });
   #body = h("div");
 
-  /** @param {Record<string, Content>} contents by name */
-  constructor(contents) {
+  /** @param {Record<string, Content>} contents by name @param {() => void} [onClose] by the user, in the panel */
+  constructor(contents, onClose = () => {}) {
     this.#contents = contents;
+    this.#onClose = onClose;
     const close = h(
       "button",
       { type: "button", class: "quiet round compact", "aria-label": "Close panel", title: "Close (Esc)", onclick: () => this.#hide() },
@@ -39,6 +41,10 @@ export class SidePanel {
     this.#title.focus();
   }
 
+  shows(name) {
+    return this.#current === this.#contents[name];
+  }
+
   update() {
     if (this.#current && !this.#current.open) this.#current.update();
   }
@@ -52,6 +58,7 @@ export class SidePanel {
 
   #hide() {
     this.close();
+    this.#onClose();
     this.#opener?.focus();
   }
 }

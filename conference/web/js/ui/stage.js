@@ -53,25 +53,36 @@ export class Stage {
 
   #arrange() {
     const tiles = [...this.#grid.children];
-    const columns = bestColumns(tiles.length, this.#grid.clientWidth, this.#grid.clientHeight);
+    const { clientWidth, clientHeight } = this.#grid;
+    const { columns, width, height } = arrangement(tiles.length, clientWidth, clientHeight);
     this.#grid.style.setProperty("--columns", columns);
+    this.#grid.style.setProperty("--tile-width", `${width}px`);
+    this.#grid.style.setProperty("--tile-height", `${height}px`);
     const inLastRow = tiles.length % columns;
-    const firstOfLast = inLastRow ? tiles.length - inLastRow : -1;
     tiles.forEach((tile, n) => {
-      tile.classList.toggle("orphan-shift", n === firstOfLast);
+      tile.classList.toggle("first-of-last-row", inLastRow > 0 && n === tiles.length - inLastRow);
       tile.style.setProperty("--start", columns - inLastRow + 1);
     });
   }
 }
 
-/** The number of columns that makes 16:9 tiles largest. */
-export function bestColumns(count, width, height) {
-  let best = 1;
-  let bestWidth = 0;
+const GAP = 12;
+const WIDEST = 1.9;
+
+/**
+ * How many columns, and how large each tile, so that tiles are as large as they can be without cutting too
+ * much off a camera's picture. On a tall stage (a phone) tiles may be tall as well.
+ */
+export function arrangement(count, stageWidth, stageHeight) {
+  const tallest = stageHeight > stageWidth ? 1.3 : 0.72;
+  let best = { columns: 1, width: stageWidth, height: stageHeight, area: 0 };
   for (let columns = 1; columns <= count; columns++) {
     const rows = Math.ceil(count / columns);
-    const tileWidth = Math.min(width / columns, ((height / rows) * 16) / 9);
-    if (tileWidth > bestWidth + 1) [best, bestWidth] = [columns, tileWidth];
+    const cellWidth = (stageWidth - GAP * (columns - 1)) / columns;
+    const cellHeight = (stageHeight - GAP * (rows - 1)) / rows;
+    const width = Math.floor(Math.min(cellWidth, cellHeight * WIDEST));
+    const height = Math.floor(Math.min(cellHeight, cellWidth * tallest));
+    if (width * height > best.area) best = { columns, width, height, area: width * height };
   }
   return best;
 }

@@ -19,9 +19,10 @@ export class WaitingNotice {
     meeting.addEventListener("knock", () => chime(), { signal: this.#listeners.signal });
   }
 
-  update() {
+  /** @param {boolean} listed whether the list of who waits is open anyway */
+  update(listed) {
     const { waiting } = this.#meeting;
-    const text = this.#text(waiting);
+    const text = listed ? "" : this.#text(waiting);
     if (text === this.#shown) return;
     this.#remove();
     this.#shown = text;
@@ -41,11 +42,7 @@ export class WaitingNotice {
 
   #buttons(waiting) {
     if (waiting.length > 1) {
-      const see = () => {
-        this.#remove();
-        this.#showList();
-      };
-      return [h("button", { class: "compact primary", onclick: see }, "See who")];
+      return [h("button", { class: "compact primary", onclick: this.#showList }, "See who")];
     }
     const [userId] = waiting;
     const decide = (action) => () => attempt(() => this.#meeting[action](userId));
