@@ -44,6 +44,8 @@ TOUCH = _script("touch")
 CLOSE = _script("close")
 SILENT = _script("silent")
 ADOPT = _script("adopt")
+LEASE = _script("lease")
+RELEASE = _script("release")
 
 
 async def load_all(connection: AbstractConnection) -> None:

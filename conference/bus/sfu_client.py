@@ -1,0 +1,135 @@
+"""Commands to SFU workers: published, answered on this process's own reply channel, bounded in time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import msgspec
+import structlog
+
+from conference.bus import keys
+from conference.bus.link import RedisLink
+from conference.errors import BadRequest, MediaFailed, Unavailable
+from schemas.sfu import (
+    Answered,
+    Body,
+    Command,
+    Done,
+    Failed,
+    FailureCode,
+    Reply,
+    command_channel,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+class SfuFailure(MediaFailed):
+    """The worker refused or failed. `failure` is its own code: a stale epoch means that the meeting moved."""
+
+    def __init__(self, failure: FailureCode, reason: str) -> None:
+        super().__init__(reason, code=f"media_{failure}")
+        self.failure = failure
+
+
+class WorkerGone(MediaFailed):
+    """Nobody received the command: the worker is not there."""
+
+    code = "worker_gone"
+
+
+class WorkerSilent(MediaFailed):
+    """No reply in time. Whether the command ran is not known; it may be repeated."""
+
+    code = "worker_silent"
+
+
+class SfuClient:
+    """Pending calls fail with Unavailable when the reply channel is lost, and when the client closes."""
+
+    def __init__(
+        self,
+        link: RedisLink,
+        *,
+        timeout: float,
+        clock: Callable[[], float] = time.time,
+        new_id: Callable[[], UUID] = uuid4,
+    ) -> None:
+        """`timeout`: seconds to wait for a reply. `clock`: Unix time, for deadlines that workers read."""
+        self._lane = link.lane
+        self._subscriber = link.subscriber
+        self._reply_to = keys.reply_channel(link.process)
+        self._timeout = timeout
+        self._clock = clock
+        self._new_id = new_id
+        self._pending: dict[str, asyncio.Future[Done | Answered | Failed]] = {}
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(Reply)
+        link.subscriber.subscribe(self._reply_to, self._on_reply, on_lost=self._fail_all)
+
+    async def call(self, worker: str, meeting: UUID, epoch: int, body: Body) -> Done | Answered:
+        """Have a worker do something.
+
+        Raises BadRequest (the SDP), SfuFailure, WorkerGone, WorkerSilent, and Unavailable (Redis).
+        """
+        await self._subscriber.ready()
+        command = Command(
+            id=str(self._new_id()),
+            reply_to=self._reply_to,
+            deadline=self._clock() + self._timeout,
+            meeting=meeting,
+            epoch=epoch,
+            body=body,
+        )
+        result = await self._result_of(worker, command)
+        if isinstance(result, Failed):
+            raise _error_of(result)
+        return result
+
+    def close(self) -> None:
+        """Fail what is pending. Idempotent."""
+        self._fail_all()
+
+    async def _result_of(self, worker: str, command: Command) -> Done | Answered | Failed:
+        future: asyncio.Future[Done | Answered | Failed] = (
+            asyncio.get_running_loop().create_future()
+        )
+        self._pending[command.id] = future
+        try:
+            async with asyncio.timeout(self._timeout):
+                receivers = await self._lane.call(
+                    b"PUBLISH", command_channel(worker), self._encoder.encode(command)
+                )
+                if receivers == 0:
+                    raise WorkerGone(f"media worker {worker} is not there")
+                return await future
+        except TimeoutError:
+            raise WorkerSilent(f"media worker {worker} does not answer") from None
+        finally:
+            del self._pending[command.id]
+            if not future.cancel() and not future.cancelled():
+                future.exception()  # seen: the publishing itself failed, as this did
+
+    def _on_reply(self, data: bytes) -> None:
+        try:
+            reply = self._decoder.decode(data)
+        except msgspec.MsgspecError as error:
+            _log.warning("sfu_reply_malformed", error=str(error))
+            return
+        future = self._pending.get(reply.id)
+        if future and not future.done():  # else it came too late, or was sent twice
+            future.set_result(reply.result)
+
+    def _fail_all(self) -> None:
+        for future in self._pending.values():
+            if not future.done():
+                future.set_exception(Unavailable("the connection to media workers was lost"))
+
+
+def _error_of(failed: Failed) -> BadRequest | SfuFailure:
+    if failed.code == "bad_sdp":
+        return BadRequest(failed.reason, code="bad_sdp")
+    return SfuFailure(failed.code, failed.reason)
