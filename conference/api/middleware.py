@@ -8,15 +8,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from uuid import uuid4
 
-import asyncpg
-import redis.exceptions
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from conference import errors
 from conference.api.auth import CALLER, Authenticator
 from conference.api.body import answer
 from conference.api.metrics import Metrics
+from conference.downtime import SERVER_DOWN
 from schemas.errors import Problem
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -41,20 +41,6 @@ STATUS: dict[type[errors.DomainError], int] = {
     errors.TooManyRequests: 429,
     errors.Unavailable: 503,
 }
-
-_SERVER_DOWN = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    redis.exceptions.ConnectionError,
-    redis.exceptions.TimeoutError,
-    redis.exceptions.BusyLoadingError,
-    OSError,
-    TimeoutError,
-)
 
 _OPEN_PATHS = frozenset(
     ("/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/favicon.ico")
@@ -91,9 +77,10 @@ class Gate:
         self._metrics = metrics
         self._renderers = tuple(renderers)
 
-    def middlewares(self) -> list[Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]]:
-        return [web.middleware(self.observe), web.middleware(self.admit)]
+    def middlewares(self) -> list[Middleware]:
+        return [self.observe, self.admit]
 
+    @web.middleware
     async def observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID] = request_id = _request_id(request)
         structlog.contextvars.clear_contextvars()
@@ -108,6 +95,7 @@ class Gate:
         finally:
             self._metrics.request(request.method, route, status, time.perf_counter() - begun)
 
+    @web.middleware
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """401 comes before every other refusal; a token that does not hold is refused on open paths too."""
         caller = await self._authenticate(request)
@@ -124,7 +112,7 @@ class Gate:
             return self._refusal(request, error)
         except web.HTTPException as error:
             return self._http_error(request, error)
-        except _SERVER_DOWN as error:
+        except SERVER_DOWN as error:
             if request.transport is None or request.transport.is_closing():
                 raise
             _log.warning("server_down", error=repr(error))

@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 
 from schemas.errors import Problem
+from schemas.events import AnyMeetingEvent
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Json = dict[str, object]
@@ -56,6 +57,7 @@ def add_routes(app: web.Application, operations: Iterable[Operation]) -> None:
 # --- the document -----------------------------------------------------------------------------
 
 _REF = "#/components/schemas/{name}"
+_EVENT = "Event"
 _PATH_NAME = re.compile(r"{(\w+)}")
 
 
@@ -63,8 +65,11 @@ def document(
     operations: Sequence[Operation], *, title: str, version: str, description: str
 ) -> Json:
     """An OpenAPI 3.1 description; its schemas are those of the msgspec types."""
-    types = list(_types(operations))
-    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    types = [AnyMeetingEvent, *_types(operations)]
+    schemas, components = msgspec.json.schema_components(
+        types, ref_template=_REF, schema_hook=_opaque
+    )
+    components[_EVENT] = schemas[0]
     schema_of = dict(zip(map(_key, types), schemas, strict=True))
     paths: dict[str, Json] = {}
     for operation in operations:
@@ -85,6 +90,13 @@ def document(
             },
         },
     }
+
+
+def _opaque(kind: type) -> Json:
+    """What msgspec passes through: an event as it was encoded, or any JSON."""
+    if kind is msgspec.Raw:
+        return {"$ref": _REF.format(name=_EVENT)}
+    return {"description": "any JSON value"}
 
 
 def _types(operations: Iterable[Operation]) -> Iterable[object]:
@@ -131,6 +143,8 @@ def _responses(operation: Operation, schema_of: Mapping[str, Json]) -> dict[str,
             responses[str(status)]["content"] = content
     problem = {"application/json": {"schema": schema_of[_key(Problem)]}}
     for status, cause in sorted({**_ALWAYS, **operation.refuses}.items()):
+        if status in operation.returns:
+            continue
         if operation.public and status == HTTPStatus.UNAUTHORIZED:
             cause = "the request carries a token that does not hold"
         responses[str(status)] = {"description": cause, "content": problem}

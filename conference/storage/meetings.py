@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -23,6 +23,16 @@ _MEETING = """id, name, meeting_type, room_id, owner_id, join_code, active, crea
 class PublicMeeting(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     name: str
+
+
+class Seat(msgspec.Struct, frozen=True, kw_only=True):
+    """One user's part in a meeting, and where the meeting's media is."""
+
+    active: bool
+    worker_id: str | None
+    media_epoch: int
+    member: bool
+    participant: Participant | None
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -70,14 +80,14 @@ async def by_join_code(conn: Connection, code: str) -> PublicMeeting | None:
     return PublicMeeting(id=row["id"], name=row["name"]) if row else None
 
 
-async def with_queue(conn: Connection, queue_id: UUID) -> list[UUID]:
-    """Meetings that somebody joined, or waits for, with this channel."""
+async def with_queues(conn: Connection, queue_ids: Collection[UUID]) -> list[tuple[UUID, UUID]]:
+    """(meeting, channel) wherever somebody joined, or waits, with one of these channels."""
     rows = await conn.fetch(
-        """select meeting_id from participants where queue_id = $1
-           union select meeting_id from queue_entries where queue_id = $1""",
-        queue_id,
+        """select meeting_id, queue_id from participants where queue_id = any($1)
+           union select meeting_id, queue_id from queue_entries where queue_id = any($1)""",
+        list(queue_ids),
     )
-    return [row["meeting_id"] for row in rows]
+    return [(row["meeting_id"], row["queue_id"]) for row in rows]
 
 
 async def orphaned_queues(conn: Connection) -> list[UUID]:
@@ -107,6 +117,39 @@ async def placements(conn: Connection) -> list[tuple[UUID, str, int]]:
         "select id, worker_id, media_epoch from meetings where active and worker_id is not null"
     )
     return [(row["id"], row["worker_id"], row["media_epoch"]) for row in rows]
+
+
+async def seat(conn: Connection, meeting_id: UUID, user_id: UUID) -> Seat | None:
+    """What a media call needs to know, in one look. None: no such meeting."""
+    row = await conn.fetchrow(
+        """select m.active, m.worker_id, m.media_epoch, members.role, participants.*
+           from meetings m
+           left join members on members.meeting_id = m.id and members.user_id = $2
+           left join participants on participants.meeting_id = m.id and participants.user_id = $2
+           where m.id = $1""",
+        meeting_id,
+        user_id,
+    )
+    if row is None:
+        return None
+    return Seat(
+        active=row["active"],
+        worker_id=row["worker_id"],
+        media_epoch=row["media_epoch"],
+        member=row["role"] is not None,
+        participant=_participant(row) if row["user_id"] else None,
+    )
+
+
+async def present(conn: Connection, meeting_id: UUID, epoch: int) -> list[UUID]:
+    """Who is in the meeting, provided its media is still at this placement."""
+    rows = await conn.fetch(
+        """select user_id from participants join meetings on meetings.id = meeting_id
+           where meeting_id = $1 and media_epoch = $2""",
+        meeting_id,
+        epoch,
+    )
+    return [row["user_id"] for row in rows]
 
 
 async def own_channel(conn: Connection, queue_id: UUID, user_id: UUID) -> bool:

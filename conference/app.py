@@ -1,0 +1,188 @@
+"""The composition root of the API process: what there is, what it is made of, in which order it opens and closes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from uuid import uuid4
+
+import asyncpg
+import structlog
+from aiohttp import web
+
+from conference.api import document, openapi, ops, site
+from conference.api.auth import Authenticator, Caller, JwksKeys, TokenVerifier
+from conference.api.channels import routes as channel_routes
+from conference.api.meetings import routes as meeting_routes
+from conference.api.metrics import Metrics
+from conference.api.middleware import Gate, stamp
+from conference.api.users import routes as user_routes
+from conference.bus.channels import ChannelBus
+from conference.bus.link import RedisLink
+from conference.bus.notices import NoticeReader
+from conference.bus.relay import OutboxRelay
+from conference.bus.sfu_client import SfuClient
+from conference.bus.workers import WorkerRegistry
+from conference.services import failover
+from conference.services.changes import MeetingChanges
+from conference.services.channels import ChannelService
+from conference.services.failover import Failover
+from conference.services.media import MediaService
+from conference.services.meetings import MeetingService
+from conference.services.notices import NoticeHandler
+from conference.services.periodic import repeat
+from conference.services.placement import Placement
+from conference.services.sweeper import Sweeper
+from conference.services.users import UserService
+from conference.storage import channels as channel_rows
+from conference.storage.database import open_pool
+from conference.storage.users import User
+from conference.tokens import load_secret
+from config.settings import Settings
+
+_TIDY_WITHIN = 2.0
+_POOL_CLOSES_WITHIN = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+def create_app(settings: Settings) -> web.Application:
+    """The application. Its servers (`database_url`, `redis_url`) are asked for when it starts, not before."""
+    app = web.Application(client_max_size=settings.body_limit)
+    app.on_response_prepare.append(stamp)
+
+    async def lifetime(app: web.Application) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await _compose(app, settings, stack)
+            yield
+
+    app.cleanup_ctx.append(lifetime)
+    return app
+
+
+async def _compose(app: web.Application, settings: Settings, stack: AsyncExitStack) -> None:
+    """Everything that is closed is pushed onto `stack`, and so closes in the opposite order."""
+    if settings.database_url is None or settings.redis_url is None:
+        raise ValueError("the application needs a database_url and a redis_url")
+    pool = await stack.enter_async_context(_pool(settings.database_url))
+    link = RedisLink(settings.redis_url)
+    stack.push_async_callback(link.close)
+
+    # the bus
+    bus = ChannelBus(
+        link, cap=settings.channel_cap, channels_of=lambda ids: channel_rows.of_users(pool, ids)
+    )
+    relay = OutboxRelay(pool, bus)
+    sfu = SfuClient(link, timeout=settings.command_timeout)
+    stack.callback(sfu.close)
+    workers = WorkerRegistry(link)
+
+    # use cases
+    users = UserService(pool, _now)
+    channels = ChannelService(pool, bus, now=_now)
+    changes = MeetingChanges(pool, relay, _now, uuid4)
+    placement = Placement(pool, changes, sfu, workers, _TIDY_WITHIN)
+    meetings = MeetingService(pool, relay, changes, placement, _now, uuid4)
+    media = MediaService(changes, placement, bus, _now)
+    channels.on_closed.append(meetings.channel_gone)
+
+    # what runs by itself
+    notices = NoticeReader(link, NoticeHandler(pool, changes, media, bus, _now).handle)
+    watch = Failover(pool, placement, workers)
+    sweeper = Sweeper(
+        pool,
+        meetings,
+        channels,
+        grace=settings.channel_grace,
+        idle=settings.channel_idle,
+        clock=_now,
+    )
+
+    # HTTP
+    metrics = Metrics()
+    views = ops.OpsViews(pool, link.ping, workers, metrics, lambda: len(bus.readers))
+    operations = [
+        *meeting_routes.operations(meetings, media),
+        *channel_routes.operations(channels, settings),
+        *user_routes.operations(users),
+        *ops.operations(views),
+    ]
+    openapi.add_routes(app, operations)
+    site.add_routes(app, document.describe(operations, version("parley")))
+    gate = Gate(Authenticator(_verifier(settings), _remembering(users)), metrics)
+    app.middlewares.extend(gate.middlewares())
+
+    # begin; at the end nobody is left waiting before what they wait on closes
+    link.start()
+    bus.start()
+    stack.push_async_callback(bus.close)
+    await stack.enter_async_context(
+        _running(
+            relay.run(),
+            notices.run(),
+            repeat("failover", watch.check, failover.INTERVAL),
+            repeat("sweep", sweeper.sweep, settings.sweep_interval),
+        )
+    )
+
+    async def answer_parked(app: web.Application) -> None:
+        channels.answer_all()
+
+    app.on_shutdown.append(answer_parked)
+
+
+# --- helpers of the composition ---------------------------------------------------------------
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _verifier(settings: Settings) -> TokenVerifier:
+    """With keys of others, our own secret counts only when somebody set it on purpose."""
+    if settings.jwks_url is None:
+        return TokenVerifier(load_secret(settings))
+    return TokenVerifier(settings.jwt_secret, JwksKeys(settings.jwks_url))
+
+
+def _remembering(users: UserService) -> Callable[[Caller], Awaitable[None]]:
+    async def seen(caller: Caller) -> None:
+        user = User(id=caller.user_id, name=caller.name, email=caller.email, org=caller.org)
+        await users.seen(user)
+
+    return seen
+
+
+@asynccontextmanager
+async def _pool(url: str) -> AsyncIterator[asyncpg.Pool]:
+    pool = await open_pool(url)
+    try:
+        yield pool
+    finally:
+        try:
+            await asyncio.wait_for(pool.close(), _POOL_CLOSES_WITHIN)
+        except TimeoutError:
+            _log.warning("database_pool_terminated")
+            pool.terminate()
+
+
+@asynccontextmanager
+async def _running(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Tasks for as long as the context lasts. One that ends by itself is a bug, and logged."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in work]
+    for task in tasks:
+        task.add_done_callback(_log_end)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _log_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        _log.error("background_work_ended", work=task.get_name(), exc_info=task.exception())

@@ -1,0 +1,71 @@
+"""How every change of a meeting happens: lock, decide, save with the outbox, commit, then tell."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from conference.domain.decide import decide
+from conference.domain.meeting import Command, Meeting
+from conference.errors import NotFound
+from conference.storage import meetings, outbox
+from conference.storage.meetings import Connection
+
+Clock = Callable[[], datetime]
+NewId = Callable[[], UUID]
+Guard = Callable[[Connection], Awaitable[None]]
+"""A condition checked under the meeting's lock; it raises what its failure is."""
+
+
+class Relay(Protocol):
+    async def flush(self, stream_id: UUID) -> None: ...
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """`after` is None when the change removed the meeting."""
+
+    before: Meeting
+    after: Meeting | None
+
+    @property
+    def meeting(self) -> Meeting:
+        """The meeting after a change that can't remove it."""
+        if self.after is None:
+            raise no_such_meeting()
+        return self.after
+
+
+def no_such_meeting() -> NotFound:
+    return NotFound("no such meeting", code="no_such_meeting")
+
+
+class MeetingChanges:
+    """Changes of one meeting happen one after another, in whichever process: its row's lock orders them."""
+
+    def __init__(self, pool: asyncpg.Pool, relay: Relay, clock: Clock, new_id: NewId) -> None:
+        self._pool = pool
+        self._relay = relay
+        self._clock = clock
+        self._new_id = new_id
+
+    async def apply(
+        self, meeting_id: UUID, command: Command, guard: Guard | None = None
+    ) -> Applied:
+        """Raises NotFound for an unknown meeting, and whatever the rules refuse with."""
+        async with self._pool.acquire() as conn, conn.transaction():
+            before = await meetings.lock(conn, meeting_id)
+            if before is None:
+                raise no_such_meeting()
+            if guard is not None:
+                await guard(conn)
+            after, told = decide(before, command, self._clock())
+            await meetings.save(conn, before, after)
+            await outbox.add(conn, meeting_id, told, self._new_id)
+        if told:
+            await self._relay.flush(meeting_id)
+        return Applied(before=before, after=after)

@@ -1,0 +1,45 @@
+"""Meetings whose worker is lost get another one, within seconds, in whichever API process sees it first."""
+
+from __future__ import annotations
+
+import asyncpg
+import structlog
+
+from conference.errors import MediaFailed, NotFound
+from conference.services.placement import Placement, Where, Workers
+from conference.storage import meetings
+
+INTERVAL = 1.0
+"""Seconds between two looks at the workers."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Failover:
+    """A worker counts as lost when it is missing from the registry twice in a row.
+
+    Once is not enough: a Redis that was just restarted knows only those that have registered anew.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, placement: Placement, workers: Workers) -> None:
+        self._pool = pool
+        self._placement = placement
+        self._workers = workers
+        self._missing: frozenset[str] = frozenset()
+
+    async def check(self) -> None:
+        """One look. Database and Redis errors pass through."""
+        alive = await self._workers.alive()
+        async with self._pool.acquire() as conn:
+            placed = await meetings.placements(conn)
+        missing = frozenset(worker for _, worker, _ in placed if worker not in alive)
+        lost, self._missing = missing & self._missing, missing
+        if not alive:
+            return
+        for meeting_id, worker, epoch in placed:
+            if worker not in lost:
+                continue
+            try:
+                await self._placement.relocate(meeting_id, Where(worker, epoch))
+            except (MediaFailed, NotFound) as error:  # nowhere to go, or it just ended
+                _log.info("meeting_not_moved", meeting=str(meeting_id), error=error.message)

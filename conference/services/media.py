@@ -1,0 +1,234 @@
+"""Use cases of media: a participant's offers, answers, subscriptions and switches.
+
+Each asks the worker outside any transaction, then makes sure that the client it asked for is still in: someone
+may have left, or been replaced by another client, while the worker was at it.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+from uuid import UUID
+
+from conference.bus.sfu_client import SfuFailure
+from conference.domain import media
+from conference.domain.facts import Audience
+from conference.domain.meeting import Participant
+from conference.errors import BadRequest, Forbidden, MediaFailed, NotFound, Unavailable
+from conference.services.changes import Clock, MeetingChanges
+from conference.services.placement import Placement, Where, where_of
+from conference.storage.meetings import Seat
+from schemas.events import AudioAnswered, Event, SdpAnswered
+from schemas.sfu import (
+    Answered,
+    AnswerInbound,
+    CloseMeeting,
+    Done,
+    Feed,
+    OfferAudio,
+    OfferVideo,
+    RemovePeer,
+    SetAudio,
+    StopVideo,
+    Subscribe,
+    VideoKind,
+)
+from schemas.terms import StreamType
+
+KIND: dict[StreamType, VideoKind] = {StreamType.VIDEO: "video", StreamType.SCREEN: "screen"}
+_AUDIO_ROUNDS = 5
+"""Each round means that the flag changed while the worker was told the one before."""
+
+
+class Channels(Protocol):
+    async def publish_to(self, audience: Audience, event: Event) -> None: ...
+
+
+class MediaService:
+    """Raises NotFound, Forbidden and BadRequest as the operation's order of checks has them, then MediaFailed."""
+
+    def __init__(
+        self, changes: MeetingChanges, placement: Placement, channels: Channels, clock: Clock
+    ) -> None:
+        self._changes = changes
+        self._placement = placement
+        self._channels = channels
+        self._clock = clock
+
+    # --- camera and screen --------------------------------------------------------------------
+
+    async def switch(
+        self, by: UUID, meeting_id: UUID, kind: StreamType, *, enabled: bool, sdp: str | None
+    ) -> None:
+        """Publish, publish anew, or stop publishing. The answer goes to the participant's channel."""
+        if enabled and sdp is None:
+            raise BadRequest("sdp: needed to enable a stream", code="sdp_missing")
+        seat = await self._placement.seat(meeting_id, by)
+        participant = _participant(seat)
+        step = media.SWITCHES[participant.streams(kind), enabled]
+        if step == "negotiate":
+            await self._switch_on(meeting_id, seat, participant, kind, sdp or "")
+        elif step == "stop":
+            await self._switch_off(meeting_id, seat, participant, kind)
+
+    async def _switch_on(
+        self, meeting_id: UUID, seat: Seat, participant: Participant, kind: StreamType, sdp: str
+    ) -> None:
+        user = participant.user_id
+        offer = OfferVideo(user=user, kind=KIND[kind], sdp=sdp)
+        reply, where = await self._placement.call(meeting_id, where_of(seat), offer)
+        command = media.SwitchOn(
+            by=user, queue_id=participant.queue_id, kind=kind, epoch=where.epoch
+        )
+        try:
+            await self._changes.apply(meeting_id, command)
+        except NotFound:
+            await self._undo(meeting_id, user, where, StopVideo(user=user, kind=KIND[kind]))
+            raise
+        event = SdpAnswered(
+            sent_date=self._clock(),
+            meeting_id=meeting_id,
+            user_id=user,
+            media_type=media.EVENT_MEDIA[kind],
+            sdp=_answer(reply),
+        )
+        await self._tell(participant, event)
+
+    async def _switch_off(
+        self, meeting_id: UUID, seat: Seat, participant: Participant, kind: StreamType
+    ) -> None:
+        user = participant.user_id
+        stop = StopVideo(user=user, kind=KIND[kind])
+        await self._placement.call(meeting_id, where_of(seat), stop)
+        await self._changes.apply(meeting_id, media.SwitchOff(by=user, kind=kind))
+
+    # --- what a participant sees --------------------------------------------------------------
+
+    async def answer(self, by: UUID, meeting_id: UUID, sdp: str) -> None:
+        seat, participant = await self._seated(by, meeting_id)
+        answer = AnswerInbound(user=participant.user_id, sdp=sdp)
+        await self._placement.call(meeting_id, where_of(seat), answer)
+
+    async def subscribe(
+        self,
+        by: UUID,
+        meeting_id: UUID,
+        subscribe: list[tuple[UUID, StreamType]],
+        unsubscribe: list[tuple[UUID, StreamType]],
+    ) -> None:
+        if not subscribe and not unsubscribe:
+            raise BadRequest("subscribe and unsubscribe are both empty", code="no_subscription")
+        seat, participant = await self._seated(by, meeting_id)
+        body = Subscribe(user=by, subscribe=_feeds(subscribe), unsubscribe=_feeds(unsubscribe))
+        _, where = await self._placement.call(meeting_id, where_of(seat), body)
+        await self._still_in(meeting_id, participant, where)
+
+    # --- microphone ---------------------------------------------------------------------------
+
+    async def offer_audio(self, by: UUID, meeting_id: UUID, sdp: str) -> None:
+        """Enters muted unless the microphone's flag is on: after a move of the media it is again."""
+        seat, participant = await self._seated(by, meeting_id)
+        offer = OfferAudio(user=by, sdp=sdp, enabled=participant.audio)
+        reply, where = await self._placement.call(meeting_id, where_of(seat), offer)
+        now = await self._still_in(meeting_id, participant, where)
+        if now.audio != participant.audio:
+            await self.enforce_audio(meeting_id, by)
+        event = AudioAnswered(
+            sent_date=self._clock(), meeting_id=meeting_id, user_id=by, sdp=_answer(reply)
+        )
+        await self._tell(participant, event)
+
+    async def set_audio(
+        self, by: UUID, meeting_id: UUID, *, enabled: bool, target: UUID | None
+    ) -> None:
+        """Open or close one's own microphone; moderators close others'. Undone when the worker can't."""
+        user = target or by
+        command = media.SetAudio(by=by, target=user, enabled=enabled)
+        applied = await self._changes.apply(meeting_id, command)
+        if applied.before.participants[user].audio == enabled:
+            return
+        try:
+            await self.enforce_audio(meeting_id, user)
+        except (MediaFailed, Unavailable):
+            back = media.SetAudio(by=user, target=user, enabled=not enabled)
+            await self._changes.apply(meeting_id, back)
+            raise
+
+    async def enforce_audio(self, meeting_id: UUID, user: UUID) -> None:
+        """Bring the worker to the flag, and look again: whoever told the worker last also looked last.
+
+        Without an audio session there is nothing to bring: the flag goes along with the next offer.
+        """
+        for _ in range(_AUDIO_ROUNDS):
+            seat = await self._placement.seat(meeting_id, user)
+            if seat.participant is None or seat.worker_id is None:
+                return
+            enabled = seat.participant.audio
+            await self._set_at_worker(meeting_id, seat, user, enabled)
+            after = (await self._placement.seat(meeting_id, user)).participant
+            if after is None or after.audio == enabled:
+                return
+
+    async def _set_at_worker(self, meeting_id: UUID, seat: Seat, user: UUID, enabled: bool) -> None:
+        body = SetAudio(user=user, enabled=enabled)
+        try:
+            await self._placement.call(meeting_id, where_of(seat), body)
+        except SfuFailure as failure:
+            if failure.failure != "no_session":
+                raise
+
+    # ------------------------------------------------------------------------------------------
+
+    async def _seated(self, by: UUID, meeting_id: UUID) -> tuple[Seat, Participant]:
+        seat = await self._placement.seat(meeting_id, by)
+        if not seat.member:
+            raise Forbidden("you are not on this meeting's access list", code="not_a_member")
+        return seat, _participant(seat)
+
+    async def _still_in(self, meeting_id: UUID, asked: Participant, where: Where) -> Participant:
+        """The participant as of now. Raises NotFound if that client left meanwhile, MediaFailed if the media moved."""
+        seat = await self._placement.find_seat(meeting_id, asked.user_id)
+        present = seat.participant if seat else None
+        if seat is None or present is None or present.queue_id != asked.queue_id:
+            await self._undo(meeting_id, asked.user_id, where, None)
+            raise _not_in()
+        if seat.media_epoch != where.epoch:
+            raise MediaFailed("the media moved to another worker; offer again", code="media_moved")
+        return present
+
+    async def _undo(
+        self, meeting_id: UUID, user: UUID, where: Where, taken_over: StopVideo | None
+    ) -> None:
+        """What the worker was asked came too late: the client it was for is out.
+
+        `taken_over` is all that may be closed when another client of the same user is in.
+        """
+        seat = await self._placement.find_seat(meeting_id, user)
+        if seat is None or not seat.active:
+            await self._placement.try_ask(meeting_id, where, CloseMeeting())
+        elif seat.participant is None:
+            await self._placement.try_ask(meeting_id, where, RemovePeer(user=user))
+        elif taken_over is not None:
+            await self._placement.try_ask(meeting_id, where, taken_over)
+
+    async def _tell(self, participant: Participant, event: Event) -> None:
+        await self._channels.publish_to(Audience(queues=frozenset((participant.queue_id,))), event)
+
+
+def _participant(seat: Seat) -> Participant:
+    if seat.participant is None:
+        raise _not_in()
+    return seat.participant
+
+
+def _not_in() -> NotFound:
+    return NotFound("you are not in this meeting", code="not_a_participant")
+
+
+def _answer(reply: Done | Answered) -> str:
+    if isinstance(reply, Done):
+        raise MediaFailed("the media worker gave no answer to the offer", code="no_answer")
+    return reply.sdp
+
+
+def _feeds(streams: list[tuple[UUID, StreamType]]) -> list[Feed]:
+    return [Feed(user=user, kind=KIND[kind]) for user, kind in streams]

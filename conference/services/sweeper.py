@@ -1,0 +1,81 @@
+"""What no request does: clients that went silent leave, idle channels close, expired meetings go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from conference.errors import NotFound
+from conference.services.meetings import MeetingService
+from conference.storage import meetings
+
+_log = structlog.get_logger(__name__)
+
+
+class Channels(Protocol):
+    async def silent(self, for_seconds: float) -> list[UUID]: ...
+
+    async def close(self, queue_id: UUID) -> None: ...
+
+
+class Sweeper:
+    """Every API process sweeps; each step looks again under the meeting's lock, so that twice does no harm."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        service: MeetingService,
+        channels: Channels,
+        *,
+        grace: float,
+        idle: float,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`grace`: seconds of silence after which a client is out; `idle`: after which its channel closes."""
+        self._pool = pool
+        self._service = service
+        self._channels = channels
+        self._grace = grace
+        self._idle = idle
+        self._clock = clock
+
+    async def sweep(self) -> None:
+        """One round. Database and Redis errors pass through."""
+        await self._remove_expired()
+        await self._drop_orphans()
+        await self._drop(await self._channels.silent(self._grace))
+        for queue_id in await self._channels.silent(self._idle):
+            await self._channels.close(queue_id)
+
+    async def _remove_expired(self) -> None:
+        async with self._pool.acquire() as conn:
+            expired = await meetings.expired(conn, self._clock())
+        for meeting_id in expired:
+            try:
+                await self._service.expire(meeting_id)
+            except NotFound:
+                continue  # someone else removed it
+            _log.info("meeting_expired", meeting=str(meeting_id))
+
+    async def _drop_orphans(self) -> None:
+        """Channels that closed without their participants leaving: a process died in between."""
+        async with self._pool.acquire() as conn:
+            orphans = await meetings.orphaned_queues(conn)
+        await self._drop(orphans)
+
+    async def _drop(self, queue_ids: list[UUID]) -> None:
+        if not queue_ids:
+            return
+        async with self._pool.acquire() as conn:
+            affected = await meetings.with_queues(conn, queue_ids)
+        for meeting_id, queue_id in affected:
+            try:
+                await self._service.drop_channel(meeting_id, queue_id)
+            except NotFound:
+                continue  # the meeting is gone
+            _log.info("silent_client_left", meeting=str(meeting_id), queue=str(queue_id))
