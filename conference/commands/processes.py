@@ -40,6 +40,8 @@ def sfu() -> int:
     """Run one SFU worker in the foreground.
 
     Media: PARLEY_MEDIA_HOST, PARLEY_MEDIA_PORT (UDP), PARLEY_MEDIA_ANNOUNCED. Redis as for `parley api`.
+    SIGTERM drains it: no new meeting, and it ends once nobody is connected. Ctrl-C, or a second SIGTERM,
+    ends it at once.
     """
     from sfu import worker  # an API process carries nothing of the media side
 
@@ -49,7 +51,7 @@ def sfu() -> int:
     return _run(
         settings,
         f"sfu:{settings.media_port}",
-        lambda: _until_signal(worker.run(settings, redis_url, settings.media_port)),
+        lambda: worker.run(settings, redis_url, settings.media_port),
     )
 
 
@@ -80,20 +82,6 @@ async def _serve_api(settings: Settings) -> None:
         log.info("stopping")
     finally:
         await asyncio.wait_for(runner.cleanup(), _CLEANUP_WITHIN)
-
-
-async def _until_signal(work: Coroutine[None, None, None]) -> None:
-    """The worker may put handlers of its own (to drain) in place of these."""
-    stop = asyncio.ensure_future(_stop_event().wait())
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stop.cancel()
-        task.cancel()
-        done, _ = await asyncio.wait({task}, timeout=_CLEANUP_WITHIN)
-    if done and not task.cancelled():
-        task.result()
 
 
 def _stop_event() -> asyncio.Event:
