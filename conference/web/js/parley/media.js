@@ -1,4 +1,4 @@
-import { Publishing } from "./publishing.js";
+import { Publishing, mayPass } from "./publishing.js";
 import { Meter } from "./stats.js";
 import { Subscriptions } from "./subscriptions.js";
 import { Sequence, patiently } from "./timing.js";
@@ -57,7 +57,7 @@ export class Media extends EventTarget {
     this.#watching.reset();
     this.voice.open();
     for (const connection of this.#published.values()) connection.open();
-    this.#subscriptions.forgotten();
+    this.#subscriptions.repeat();
   }
 
   /** Closes every connection. What was published is connected again at the next start. */
@@ -103,8 +103,16 @@ export class Media extends EventTarget {
     if (!connection) return;
     this.#published.delete(kind);
     connection.close();
-    const tell = () => patiently(() => this.#api.setMedia(this.#id, kind, false));
-    if (this.#running) await this.#calls[kind].run(tell);
+    if (this.#running) await this.#calls[kind].run(() => this.#tellOff(kind));
+  }
+
+  /** Failing is no harm: who is out, or whose worker is gone, publishes nothing any more. */
+  async #tellOff(kind) {
+    try {
+      await patiently(() => this.#api.setMedia(this.#id, kind, false), { tries: 5, passing: mayPass });
+    } catch (error) {
+      if (!mayPass(error)) throw error;
+    }
   }
 
   /** Takes the events that belong to negotiation. */
@@ -113,11 +121,6 @@ export class Media extends EventTarget {
     if (event.type === "MEETING_AUDIO_ANSWERED") this.voice.answer(event.sdp);
     if (event.type === "MEETING_SDP_ANSWERED") this.#published.get(kind)?.answer(event.sdp);
     if (event.type === "MEETING_SDP_OFFERED") this.#watching.offer(event.sdp);
-  }
-
-  /** A feed ended at its source. @param {string} key */
-  feedEnded(key) {
-    this.#subscriptions.ended(key);
   }
 
   /** Figures of all connections since the last call. @returns {Promise<import("./stats.js").Figures>} */
@@ -166,7 +169,7 @@ export class Media extends EventTarget {
     const again = performance.now() - this.#lostAt < 30_000;
     this.#lostAt = performance.now();
     if (again) this.#emit("stranded");
-    else this.#subscriptions.renew();
+    else this.#subscriptions.repeat();
   }
 
   #emit(type, detail) {

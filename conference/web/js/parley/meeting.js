@@ -1,11 +1,12 @@
 import { Channel } from "./channel.js";
 import { Media } from "./media.js";
 import { Roster } from "./roster.js";
-import { streamKey } from "./sdp.js";
 import { Sequence, patiently, pause } from "./timing.js";
 
 /** A meeting that has not started is asked for again this often, besides at its event. Milliseconds. */
 const START_POLL = 5_000;
+/** Who is a moderator is asked for this long after somebody arrived. Milliseconds. */
+const ROLES_DELAY = 400;
 
 /**
  * One person's presence in one meeting: joining and waiting, who is there, media, and recovery.
@@ -23,6 +24,7 @@ export class Meeting extends EventTarget {
   #media;
   #admission = new Sequence();
   #held = null;
+  #learningRoles = false;
   #over = new AbortController();
 
   /**
@@ -356,23 +358,29 @@ export class Meeting extends EventTarget {
     if (!this.#roster.apply(event)) return;
     if (type === "MEETING_WAITING_PARTICIPANT_JOINED") this.#emit("knock", userId);
     if (type.startsWith("MEETING_WAITING_")) return this.#emit("waiting");
-    if (type === "MEETING_PARTICIPANT_JOINED" && other && !known) this.#emit("arrived", userId);
-    if (type === "MEETING_PARTICIPANT_LEFT") this.#departed(userId);
-    if (type === "MEETING_PARTICIPANT_JOINED") this.#feedsEnded(userId);
-    if (type === "MEETING_MEDIA_STREAM_CHANGED" && !event.active) {
-      this.#media.feedEnded(streamKey(userId, event.mediaType.toLowerCase()));
-    }
+    if (type === "MEETING_PARTICIPANT_JOINED" && other && !known) this.#arrived(userId);
+    if (type === "MEETING_PARTICIPANT_LEFT") this.#emit("departed", userId);
     if (type === "MEETING_AUDIO_STREAM_CHANGED" && !other) this.#heedMute(event);
     this.#peopleChanged();
   }
 
-  #departed(userId) {
-    this.#feedsEnded(userId);
-    this.#emit("departed", userId);
+  #arrived(userId) {
+    this.#emit("arrived", userId);
+    this.#learnRoles();
   }
 
-  #feedsEnded(userId) {
-    for (const type of ["video", "screen"]) this.#media.feedEnded(streamKey(userId, type));
+  /** For all who arrive within a moment at once. */
+  async #learnRoles() {
+    if (this.#learningRoles) return;
+    this.#learningRoles = true;
+    await pause(ROLES_DELAY, this.#over.signal);
+    this.#learningRoles = false;
+    try {
+      this.#roster.learnRoles(await this.#read());
+      this.#emit("people");
+    } catch {
+      // Only a word in the list of people is missing.
+    }
   }
 
   #heedMute({ active, moderatorId }) {

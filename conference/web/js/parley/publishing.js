@@ -107,7 +107,7 @@ export class Publishing extends EventTarget {
 }
 
 /** 424: no session at the media side, or it is moving; 404: not a participant, until rejoined. */
-function mayPass(error) {
+export function mayPass(error) {
   return error.transient || error.status === 424 || error.status === 404;
 }
 

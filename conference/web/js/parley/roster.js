@@ -35,6 +35,14 @@ export class Roster {
     }
   }
 
+  /** Takes over only who is a moderator, which events do not say. */
+  learnRoles(meeting) {
+    for (const { userId, userType } of meeting.participants) {
+      const person = this.people.get(userId);
+      if (person) person.moderator = userType === "moderator";
+    }
+  }
+
   /** Applies one event. @returns {boolean} whether it said anything about people in the meeting */
   apply(event) {
     const change = CHANGES[event.type];

@@ -29,11 +29,13 @@ export function sendingSections(sdp) {
 }
 
 /**
- * What distinguishes one transport of the other side from its successor: credentials and certificate.
+ * What distinguishes one session of the other side from its successor: the session's id (RFC 8866, 5.2) and
+ * the certificate. An ICE restart changes neither.
  * @param {string} sdp
  */
-export function transportIdentity(sdp) {
-  return `${attribute(sdp, "ice-ufrag")} ${attribute(sdp, "fingerprint")}`;
+export function sessionIdentity(sdp) {
+  const [, id] = sdp.match(/^o=\S+ (\d+)/m) ?? [];
+  return `${id} ${attribute(sdp, "fingerprint")}`;
 }
 
 function attribute(text, name) {

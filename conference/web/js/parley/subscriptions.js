@@ -22,24 +22,12 @@ export class Subscriptions {
     this.#work();
   }
 
-  /** The feed ended at its source: the server dropped it by itself, and it is no longer asked for. */
-  ended(key) {
-    this.#wanted.delete(key);
-    this.#asked.delete(key);
-  }
-
-  /** The server's side is gone, or was told to forget: everything wanted is to be asked for again. */
-  forgotten() {
+  /**
+   * Nothing is taken for granted any more: everything wanted is asked for again. A worker that has never
+   * heard of us starts from it; one that has makes a fresh offer, which renews a lost connection.
+   */
+  repeat() {
     this.#asked.clear();
-    this.#work();
-  }
-
-  /** Asks for everything anew on a connection that was lost: first forget, then subscribe. */
-  async renew() {
-    const all = [...this.#wanted].map(feed);
-    this.#asked.clear();
-    if (all.length === 0) return;
-    await this.#send([], all).catch(() => {}); // nothing to forget is as good as forgotten
     this.#work();
   }
 
@@ -54,7 +42,7 @@ export class Subscriptions {
       const subscribe = [...this.#wanted].filter((key) => !this.#asked.has(key));
       const unsubscribe = [...this.#asked].filter((key) => !this.#wanted.has(key));
       if (subscribe.length + unsubscribe.length === 0) break;
-      // Marked before the call, so that a feed which ends meanwhile stays unmarked.
+      // Marked before the call: a repeat() meanwhile must find the marks, to take them away.
       for (const key of subscribe) this.#asked.add(key);
       for (const key of unsubscribe) this.#asked.delete(key);
       try {

@@ -32,18 +32,23 @@ export function backoff(n, { first = 300, most = 5000 } = {}) {
  * Runs an action that is safe to repeat until it succeeds, fails for good, or `tries` are used up.
  * @template T
  * @param {() => Promise<T>} action
- * @param {{tries?: number, signal?: AbortSignal}} [options]
+ * @param {{tries?: number, signal?: AbortSignal, passing?: (error: Error) => boolean}} [options]
+ *   `passing`: which failures are worth another try; by default those without an answer and 429, 502 to 504
  * @returns {Promise<T>}
  */
-export async function patiently(action, { tries = 8, signal } = {}) {
+export async function patiently(action, { tries = 8, signal, passing = isTransient } = {}) {
   for (let n = 0; ; n++) {
     try {
       return await action();
     } catch (error) {
-      if (!error.transient || n + 1 >= tries || signal?.aborted) throw error;
+      if (!passing(error) || n + 1 >= tries || signal?.aborted) throw error;
       await pause(error.retryAfter ? error.retryAfter * 1000 : backoff(n), signal);
     }
   }
+}
+
+function isTransient(error) {
+  return error.transient === true;
 }
 
 /** Runs tasks one at a time, in the order they were given. A task that fails does not stop the next. */

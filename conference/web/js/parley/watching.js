@@ -1,5 +1,5 @@
 import { connected, lost, within } from "./publishing.js";
-import { sendingSections, transportIdentity } from "./sdp.js";
+import { sendingSections, sessionIdentity } from "./sdp.js";
 import { Sequence, patiently } from "./timing.js";
 
 const CONNECT_TIMEOUT = 8_000;
@@ -68,9 +68,9 @@ export class Watching extends EventTarget {
     await patiently(() => this.#sendAnswer(answer.sdp), { signal });
   }
 
-  /** An offer with other credentials comes from a new transport, which an old connection cannot follow. */
+  /** The offer of a new session needs a new connection; within a session, offers change the one there is. */
   #connectionFor(sdp, signal) {
-    const identity = transportIdentity(sdp);
+    const identity = sessionIdentity(sdp);
     if (this.#pc && this.#identity === identity) return this.#pc;
     this.#pc?.close();
     this.#identity = identity;
