@@ -1,0 +1,268 @@
+"""What browser tests are made of: the system under test, people with a page each, and bounded waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+from playwright.async_api import Browser, BrowserContext, Page
+
+from conference.tokens import issue, user_named
+
+ROOT = Path(__file__).parents[2]
+ARTIFACTS = ROOT / "test-artifacts"
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--allow-loopback-in-peer-connection",
+    "--autoplay-policy=no-user-gesture-required",
+]
+READY_WITHIN = 60.0
+SECRET = "browser-tests-only-" + "0" * 32
+
+
+class Parley:
+    """`parley up` as a subprocess on free ports, with two workers."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._http_port = _free_port(socket.SOCK_STREAM)
+        self._media_port = _free_port(socket.SOCK_DGRAM)
+        self._log = data_dir / "up.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.address = f"http://127.0.0.1:{self._http_port}"
+
+    def __enter__(self) -> Parley:
+        command = [sys.executable, "-m", "conference", "up", "--workers", "2", "--no-demo"]
+        command += ["--http-port", str(self._http_port), "--media-port", str(self._media_port)]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PARLEY_")}
+        environment |= {
+            "PARLEY_DATA_DIR": str(self._data_dir),
+            "PARLEY_MEDIA_HOST": "127.0.0.1",
+            "PARLEY_JWT_SECRET": SECRET,
+        }
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        self._await_ready(self._process)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(10)
+        ARTIFACTS.mkdir(exist_ok=True)
+        (ARTIFACTS / "browser-up.log").write_bytes(self._log.read_bytes())
+
+    def token(self, name: str) -> str:
+        now = datetime.now(UTC)
+        return issue(SECRET, user=user_named(name), now=now, lifetime=timedelta(hours=1))
+
+    def pid_of_worker(self, worker: str) -> int:
+        """The process of a worker, by its id, from the log."""
+        process = re.findall(rf"process=(\S+) .*worker={worker}|worker={worker}.*process=(\S+)", self.log)
+        name = next(filter(None, process[-1]))
+        return int(re.findall(rf"process started .*child={name} pid=(\d+)", self.log)[-1])
+
+    @property
+    def log(self) -> str:
+        return re.sub(r"\x1b\[[0-9;]*m", "", self._log.read_text(errors="replace"))
+
+    def children(self, kind: str) -> list[int]:
+        """Process ids of the living children, `api` or `sfu`."""
+        found = re.findall(rf"process started .*child={kind}:\d+ pid=(\d+)", self.log)
+        return [int(pid) for pid in found if Path(f"/proc/{pid}").exists()]
+
+    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + READY_WITHIN
+        while "Parley is ready" not in self.log:
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                raise AssertionError(f"parley up did not get ready:\n{self.log[-3000:]}")
+            time.sleep(0.1)
+
+
+@dataclass
+class Meeting:
+    """A meeting, and alice's way to it by HTTP."""
+
+    http: aiohttp.ClientSession
+    headers: dict[str, str]
+    id: str
+    code: str
+
+    @classmethod
+    async def create(cls, http: aiohttp.ClientSession, parley: Parley) -> Meeting:
+        headers = {"Authorization": f"Bearer {parley.token('alice')}"}
+        body = {"name": "Weekly planning", "meetingType": "scheduled"}
+        async with http.post("/meetings", json=body, headers=headers) as response:
+            made = await response.json()
+            assert response.status == 200, made
+        return cls(http, headers, made["id"], made["joinCode"])
+
+    async def participants(self) -> dict[str, dict[str, Any]]:
+        async with self.http.get(f"/meetings/{self.id}", headers=self.headers) as response:
+            data = await response.json()
+            assert response.status == 200, data
+        return {each["userId"]: each for each in data["participants"]}
+
+    async def delete(self) -> None:
+        async with self.http.delete(f"/meetings/{self.id}", headers=self.headers) as response:
+            assert response.status in (204, 404)
+
+
+@dataclass
+class Person:
+    """Somebody with a browser."""
+
+    name: str
+    user_id: str
+    link: str
+    context: BrowserContext
+    page: Page
+    errors: list[str] = field(default_factory=list)
+
+    async def open(self) -> None:
+        await self.page.goto(self.link)
+        await self.page.wait_for_selector(".lobby")
+
+    async def knock(self) -> None:
+        """Ask to be let in, or go in, whichever the button says."""
+        await self.page.click(".lobby-side .primary")
+
+    async def enter(self) -> None:
+        """For moderators."""
+        await self.open()
+        await self.knock()
+        await self.page.wait_for_selector(".room")
+
+    async def press(self, tool: str) -> None:
+        await self.page.click(f"[data-tool={tool}]")
+
+    def tile(self, other: Person, kind: str = "video") -> str:
+        """The selector of somebody's picture on this page."""
+        return f'.tile[data-user="{other.user_id}"][data-kind="{kind}"]'
+
+    async def until(self, condition: str, argument: Any = None, seconds: float = 15.0) -> Any:
+        """Polls a JavaScript function on the page until it gives something true, and returns that."""
+        return await until(lambda: self.page.evaluate(condition, argument), condition, seconds)
+
+    async def lines(self) -> list[dict[str, Any]]:
+        """The figures of every stream of this page."""
+        figures = await self.page.evaluate("async () => (await parley.meeting.figures()).lines")
+        return list(figures)
+
+    async def sees(self, other: Person, kind: str = "video", seconds: float = 15.0) -> int:
+        """Waits until frames of the other's picture are decoded; how many there are."""
+        key = f"{other.user_id}/{kind}"
+
+        async def frames() -> int:
+            found = [line for line in await self.lines() if line["source"] == key]
+            return max((line.get("frames") or 0 for line in found), default=0)
+
+        before = await frames()
+
+        async def more() -> int:
+            now = await frames()
+            return now if now >= (before if now >= before else 0) + 3 else 0
+
+        return int(await until(more, f"{self.name} sees {other.name}'s {kind}", seconds))
+
+    async def heard(self) -> tuple[int, float]:
+        """Audio packets and energy received so far, over all slots."""
+        found = [x for x in await self.lines() if x["direction"] == "in" and x["media"] == "audio"]
+        return sum(x["packets"] for x in found), sum(x.get("energy") or 0 for x in found)
+
+    async def hears(self, seconds: float = 15.0) -> None:
+        """Waits until sound that is not silence arrives anew."""
+        packets, energy = await self.heard()
+
+        async def more() -> bool:
+            now_packets, now_energy = await self.heard()
+            if now_packets < packets:  # a new connection counts from nothing
+                return now_packets > 10 and now_energy > 0
+            return now_packets > packets + 10 and now_energy > energy
+
+        await until(more, f"{self.name} hears somebody", seconds)
+
+    async def shot(self, name: str) -> None:
+        await self.page.screenshot(path=ARTIFACTS / f"{name}.png")
+
+
+@dataclass
+class Host:
+    """Gives people a browser context each."""
+
+    parley: Parley
+    browser: Browser
+    stack: AsyncExitStack
+
+    async def invite(self, name: str, meeting: Meeting, **context: Any) -> Person:
+        options = {"viewport": {"width": 1180, "height": 740}, **context}
+        made = await self.browser.new_context(**options)
+        self.stack.push_async_callback(made.close)
+        page = await made.new_page()
+        token = self.parley.token(name)
+        link = f"{self.parley.address}/join/{meeting.code}#token={token}"
+        person = Person(name, str(user_named(name).id), link, made, page)
+        page.on("pageerror", lambda error: person.errors.append(str(error)))
+        page.on("console", lambda message: _note(person, message.type, message.text))
+        return person
+
+
+async def admit(moderator: Person, guest: Person) -> None:
+    """The guest knocks, the moderator lets them in from the notice."""
+    await guest.open()
+    await guest.knock()
+    await guest.page.wait_for_selector("text=Waiting to be let in")
+    await moderator.page.click(".toast >> text=Admit")
+    await guest.page.wait_for_selector(".room")
+
+
+async def until(probe: Any, what: str, seconds: float) -> Any:
+    """Polls an awaitable until it gives something true. Raises AssertionError after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = await probe()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        await asyncio.sleep(0.1)
+
+
+def _note(person: Person, kind: str, text: str) -> None:
+    """Refusals of requests are part of some tests; everything else on the console is a defect."""
+    if kind == "error" and "Failed to load resource" not in text:
+        person.errors.append(text)
+
+
+def _free_port(kind: socket.SocketKind) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
