@@ -1,0 +1,202 @@
+"""The worker's side of the control contract (schemas/sfu.py) over Redis: commands in; replies and notices out.
+
+Nothing here waits for Redis on a caller's behalf. What has to go out is queued and sent in order by one
+task, so that a slow or absent Redis delays news and never media.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+
+import msgspec
+import structlog
+from redis import asyncio as aioredis
+from redis.exceptions import RedisError
+from redis.typing import EncodableT
+
+from schemas.sfu import (
+    HEARTBEAT_INTERVAL,
+    NOTICE_FIELD,
+    NOTICE_STREAM,
+    NOTICE_STREAM_CAP,
+    WORKER_TTL,
+    Command,
+    Failed,
+    Notice,
+    Reply,
+    WorkerRecord,
+    command_channel,
+    worker_key,
+)
+from sfu.session import Result
+
+OUTBOX_LIMIT = 10_000
+"""Replies and notices that wait for Redis; past it the oldest are dropped and counted."""
+REPLIES_KEPT = 2048
+SOCKET_TIMEOUT = 5.0
+_BATCH = 128
+_RETRY_DELAYS = (0.1, 0.2, 0.5, 1.0)
+
+log = structlog.get_logger(__name__)
+
+_TROUBLE = (RedisError, OSError, TimeoutError)
+
+
+class Control:
+    """`execute` carries a command out; `record` says what the registry shall know of the worker."""
+
+    def __init__(
+        self,
+        redis_url: str,
+        worker: str,
+        *,
+        execute: Callable[[Command], Result],
+        record: Callable[[], WorkerRecord],
+        unix_time: Callable[[], float],
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self._worker = worker
+        self._execute = execute
+        self._record = record
+        self._unix_time = unix_time
+        self._redis = aioredis.Redis.from_url(redis_url, socket_timeout=SOCKET_TIMEOUT)
+        self._outbox: deque[tuple[str | None, bytes]] = deque()
+        self._work = asyncio.Event()
+        self._registered = asyncio.Event()
+        self._replies: OrderedDict[str, bytes] = OrderedDict()
+        self._commands = msgspec.msgpack.Decoder(Command)
+        self._encoder = msgspec.msgpack.Encoder()
+
+    async def run(self) -> None:
+        """Listen, send and keep the registration fresh, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._forever(self._listen))
+            group.create_task(self._forever(self._send))
+            group.create_task(self._forever(self._heartbeat))
+
+    async def registered(self) -> None:
+        """Wait for the first registration: from then on, meetings may be placed here."""
+        await self._registered.wait()
+
+    def notify(self, notice: Notice) -> None:
+        self._queue(None, self._encoder.encode(notice))
+
+    async def register(self) -> None:
+        """Write the record now; a change of `draining` should not wait for the next heartbeat."""
+        value = self._encoder.encode(self._record())
+        await self._redis.set(worker_key(self._worker), value, px=int(WORKER_TTL * 1000))
+
+    async def close(self) -> None:
+        """Take the registration back, send what waits, and disconnect. Call after `run` has ended."""
+        with suppress(*_TROUBLE):
+            async with asyncio.timeout(1.0):
+                await self._redis.delete(worker_key(self._worker))
+                while self._outbox:
+                    await self._send_batch()
+        await self._redis.aclose()
+
+    # commands
+
+    async def _listen(self) -> None:
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(command_channel(self._worker))
+            self._registered.clear()
+            while True:
+                message = await pubsub.get_message(timeout=SOCKET_TIMEOUT)
+                if message is None:
+                    continue
+                if message["type"] == "subscribe":
+                    await self.register()
+                    self._registered.set()
+                elif message["type"] == "message":
+                    self._command(message["data"])
+
+    def _command(self, data: bytes) -> None:
+        try:
+            command = self._commands.decode(data)
+        except msgspec.DecodeError as error:
+            self.counters["commands_malformed"] += 1
+            log.warning("command_malformed", error=str(error))
+            return
+        reply = self._replies.get(command.id)
+        if reply is None:
+            reply = self._encoder.encode(Reply(id=command.id, result=self._result(command)))
+            self._remember(command.id, reply)
+        else:
+            self.counters["commands_repeated"] += 1
+        self._queue(command.reply_to, reply)
+
+    def _result(self, command: Command) -> Result:
+        if self._unix_time() > command.deadline:
+            self.counters["commands_late"] += 1
+            return Failed(code="late", reason="the deadline had passed")
+        try:
+            return self._execute(command)
+        except Exception:
+            # A defect in one command must not end the worker with everybody else's media.
+            self.counters["commands_failed"] += 1
+            log.exception("command_failed", command=type(command.body).__name__)
+            return Failed(code="internal", reason="the worker failed; its log says why")
+
+    def _remember(self, command_id: str, reply: bytes) -> None:
+        self._replies[command_id] = reply
+        if len(self._replies) > REPLIES_KEPT:
+            self._replies.popitem(last=False)
+
+    # what goes out
+
+    def _queue(self, channel: str | None, payload: bytes) -> None:
+        if len(self._outbox) >= OUTBOX_LIMIT:
+            self._outbox.popleft()
+            self.counters["outbox_dropped"] += 1
+        self._outbox.append((channel, payload))
+        self._work.set()
+
+    async def _send(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            while self._outbox:
+                await self._send_batch()
+
+    async def _send_batch(self) -> None:
+        """Send some of the outbox; what Redis did not take stays in it. A notice may then come twice."""
+        batch = [self._outbox.popleft() for _ in range(min(_BATCH, len(self._outbox)))]
+        try:
+            pipeline = self._redis.pipeline(transaction=False)
+            for channel, payload in batch:
+                if channel is not None:
+                    pipeline.publish(channel, payload)
+                    continue
+                fields: dict[EncodableT, EncodableT] = {NOTICE_FIELD: payload}
+                pipeline.xadd(NOTICE_STREAM, fields, maxlen=NOTICE_STREAM_CAP, approximate=True)
+            await pipeline.execute()
+        except BaseException:
+            # Cancelled or failed alike: nothing that waited may get lost.
+            self._outbox.extendleft(reversed(batch))
+            self._work.set()
+            raise
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_INTERVAL)
+            if self._registered.is_set():
+                await self.register()
+
+    async def _forever(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Run `work` again whenever Redis fails it, a little later each time."""
+        failures = 0
+        while True:
+            started = self._unix_time()
+            try:
+                await work()
+            except _TROUBLE as error:
+                failures = 0 if self._unix_time() - started > 10 else failures
+                self.counters["redis_failures"] += 1
+                if failures == 0:
+                    log.warning("redis_unreachable", work=work.__name__, error=repr(error))
+                await asyncio.sleep(_RETRY_DELAYS[min(failures, len(_RETRY_DELAYS) - 1)])
+                failures += 1

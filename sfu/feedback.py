@@ -1,0 +1,222 @@
+"""The worker's RTCP duties towards every client. RTCP ends here: nothing of it is passed on.
+
+Publishers get receiver reports, transport-wide feedback, NACKs for what is missing and PLIs for what viewers
+need; viewers get sender reports, and what they ask for again out of the packet path's cache.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+
+from sfu import reports
+from sfu.path import PacketPath
+from sfu.rtp import rtcp
+from sfu.rtp.keyframes import KeyframeRequests
+from sfu.rtp.nack import NackAnswers, NackScheduler
+from sfu.rtp.twcc import FeedbackBuilder
+from sfu.streams import Leg, Streams, Track
+
+REPORT_US = 1_000_000
+
+
+class _Transport(msgspec.Struct, eq=False):
+    """`own_ssrc` is who we are as a receiver, in this transport."""
+
+    own_ssrc: int
+    next_report_us: int
+    congestion: FeedbackBuilder
+    rtt_us: int = 0
+
+
+class _Receiving(msgspec.Struct, eq=False):
+    nacks: NackScheduler
+    reception: reports.Reception
+
+
+class Feedback:
+    """`repair`, `congestion` and `report` are to be called often; each does only what is due."""
+
+    def __init__(
+        self, path: PacketPath, streams: Streams, cname: str, unix_time: Callable[[], float]
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self._path = path
+        self._streams = streams
+        self._cname = cname
+        self._unix_time = unix_time
+        self._keyframes = KeyframeRequests()
+        self._transports: dict[int, _Transport] = {}
+        self._receiving: dict[int, _Receiving] = {}
+        self._answers: dict[int, NackAnswers] = {}
+
+    # what comes in (MediaSink)
+
+    def rtcp_received(self, transport: int, compound: bytes, now_us: int) -> None:
+        try:
+            packets = rtcp.parse(compound)
+        except ValueError:
+            self.counters["rtcp_malformed"] += 1
+            return
+        for packet in packets:
+            self._take(transport, packet, now_us)
+
+    def track_started(self, track: int) -> None:
+        if found := self._streams.track(track):
+            found.listener.track_started()
+
+    def keyframe_seen(self, track: int, now_us: int) -> None:
+        self._keyframes.seen(track)
+
+    def transport_closed(self, transport: int) -> None:
+        self._streams.transport_closed(transport)
+        self._transports.pop(transport, None)
+
+    def _take(self, transport: int, packet: rtcp.Rtcp, now_us: int) -> None:
+        match packet:
+            case rtcp.Nack():
+                self._resend(transport, packet, now_us)
+            case rtcp.PictureLoss():
+                self._picture_lost(transport, packet.media_ssrc)
+            case rtcp.FullIntraRequest():
+                for ssrc, _ in packet.entries:
+                    self._picture_lost(transport, ssrc)
+            case rtcp.SenderReport():
+                track = self._streams.track_by_ssrc(transport, packet.ssrc)
+                if track is not None:
+                    self._receiver(track).reception.sender_reported(packet, now_us)
+                self._measure(transport, packet.reports, now_us)
+            case rtcp.ReceiverReport():
+                self._measure(transport, packet.reports, now_us)
+            case _:
+                return
+
+    def _resend(self, transport: int, nack: rtcp.Nack, now_us: int) -> None:
+        leg = self._streams.leg_by_ssrc(transport, nack.media_ssrc)
+        if leg is None:
+            return
+        answers = self._answers.setdefault(leg.number, NackAnswers())
+        admitted = answers.admit(nack.sequences, now_us, self._transport(transport, now_us).rtt_us)
+        self.counters["nacks_received"] += len(nack.sequences)
+        self.counters["nacks_answered"] += self._path.retransmit(leg.number, admitted)
+
+    def _picture_lost(self, transport: int, ssrc: int) -> None:
+        leg = self._streams.leg_by_ssrc(transport, ssrc)
+        if leg is None or leg.source is None:
+            return
+        self.counters["plis_received"] += 1
+        self._keyframes.want(leg.source.track)
+
+    def _measure(self, transport: int, blocks: list[rtcp.ReportBlock], now_us: int) -> None:
+        now_ntp = reports.ntp(self._unix_time())
+        for block in blocks:
+            if self._streams.leg_by_ssrc(transport, block.ssrc) is None:
+                continue
+            rtt_us = rtcp.round_trip_us(block, now_ntp)
+            if rtt_us is not None:
+                self._transport(transport, now_us).rtt_us = rtt_us
+
+    # what goes out
+
+    def repair(self, now_us: int) -> None:
+        """Ask publishers again for lost packets, and for the keyframes that somebody waits for."""
+        for number, sequences in self._path.missing():
+            track = self._streams.track(number)
+            if track is None or not track.repair:
+                continue
+            due = self._receiver(track).nacks.due(sequences, now_us)
+            if due:
+                self.counters["nacks_sent"] += len(due)
+                own_ssrc = self._transport(track.transport, now_us).own_ssrc
+                self._send(
+                    track, rtcp.Nack(sender_ssrc=own_ssrc, media_ssrc=track.ssrc, sequences=due)
+                )
+        for number in self._keyframes.due(self._path.waiting_for_keyframe(), now_us):
+            track = self._streams.track(number)
+            if track is None:
+                self._keyframes.forget(number)
+                continue
+            self.counters["plis_sent"] += 1
+            own_ssrc = self._transport(track.transport, now_us).own_ssrc
+            self._send(track, rtcp.PictureLoss(sender_ssrc=own_ssrc, media_ssrc=track.ssrc))
+
+    def congestion(self, now_us: int) -> None:
+        """Tell publishers when each of their packets came (transport-wide feedback)."""
+        senders = {track.transport: track for track in self._streams.tracks() if track.feedback}
+        for number, track in senders.items():
+            arrivals = self._path.arrivals(number)
+            if not arrivals:
+                continue
+            transport = self._transport(number, now_us)
+            for packet in transport.congestion.build(arrivals, transport.own_ssrc, track.ssrc):
+                self.counters["transport_feedback_sent"] += 1
+                self._path.send_rtcp(number, rtcp.build([packet]))
+
+    def report(self, now_us: int) -> None:
+        """Sender and receiver reports, for each transport about once a second."""
+        legs: dict[int, list[Leg]] = {}
+        tracks: dict[int, list[Track]] = {}
+        for leg in self._streams.legs():
+            legs.setdefault(leg.transport, []).append(leg)
+        for track in self._streams.tracks():
+            tracks.setdefault(track.transport, []).append(track)
+        now_ntp = reports.ntp(self._unix_time())
+        for number in legs.keys() | tracks.keys():
+            transport = self._transport(number, now_us)
+            if now_us < transport.next_report_us:
+                continue
+            transport.next_report_us = now_us + REPORT_US
+            self._report(number, legs.get(number, []), tracks.get(number, []), now_us, now_ntp)
+        self._forget_gone()
+
+    def _report(
+        self, number: int, legs: list[Leg], tracks: list[Track], now_us: int, now_ntp: int
+    ) -> None:
+        senders = []
+        for leg in legs:
+            stats = self._path.send_stats(leg.number)
+            found = reports.sender_report(leg.ssrc, stats, now_us, now_ntp)
+            if found is not None:
+                senders.append(found)
+        blocks = [
+            self._receiver(track).reception.block(
+                track.ssrc, self._path.receive_stats(track.number), now_us
+            )
+            for track in tracks
+        ]
+        own_ssrc = self._transport(number, now_us).own_ssrc
+        for compound in reports.compounds(own_ssrc, self._cname, senders, blocks):
+            self.counters["reports_sent"] += 1
+            self._path.send_rtcp(number, compound)
+
+    # tables
+
+    def _send(self, track: Track, packet: rtcp.Rtcp) -> None:
+        """One packet to a track's publisher, without a report in front (RFC 5506)."""
+        self._path.send_rtcp(track.transport, rtcp.build([packet]))
+
+    def _transport(self, number: int, now_us: int) -> _Transport:
+        found = self._transports.get(number)
+        if found is None:
+            # Spread over the interval, so that a hundred clients don't all get theirs at one moment.
+            first = now_us + random.randrange(REPORT_US // 2, REPORT_US)
+            found = _Transport(random.randrange(1, 1 << 32), first, FeedbackBuilder())
+            self._transports[number] = found
+        return found
+
+    def _receiver(self, track: Track) -> _Receiving:
+        found = self._receiving.get(track.number)
+        if found is None:
+            found = _Receiving(NackScheduler(), reports.Reception())
+            self._receiving[track.number] = found
+        return found
+
+    def _forget_gone(self) -> None:
+        for number in [n for n in self._receiving if self._streams.track(n) is None]:
+            del self._receiving[number]
+            self._keyframes.forget(number)
+        for number in [n for n in self._answers if self._streams.leg(n) is None]:
+            del self._answers[number]

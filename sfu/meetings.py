@@ -1,0 +1,114 @@
+"""The meetings that are placed on this worker, and what their epochs allow.
+
+The API side raises a meeting's epoch with every placement. A command of an older epoch comes from a process
+that has not heard of the newest one and is refused; a newer epoch ends what was here before.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+import structlog
+
+from schemas.sfu import (
+    CloseMeeting,
+    Command,
+    Done,
+    Failed,
+    OpenMeeting,
+    RemovePeer,
+    StopVideo,
+)
+from sfu.connection import Media
+from sfu.session import NoticeBody, Result, Session
+
+FORGET_IDLE_US = 600_000_000
+"""A meeting without any connection for so long is forgotten; the next command opens it again."""
+CLOSED_KEPT = 4096
+
+log = structlog.get_logger(__name__)
+
+
+class Meetings:
+    """`notify` takes each session's notices."""
+
+    def __init__(self, media: Media, notify: Callable[[Session, NoticeBody], None]) -> None:
+        self.draining = False
+        self._media = media
+        self._notify = notify
+        self._sessions: dict[UUID, Session] = {}
+        self._closed: OrderedDict[UUID, int] = OrderedDict()
+        """Epochs of meetings that were closed by command: a repeated or late command may not open them again."""
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._sessions.values()))
+
+    def execute(self, command: Command) -> Result:
+        if isinstance(command.body, CloseMeeting):
+            return self._close(command.meeting, command.epoch)
+        refusal = self._outdated(command.meeting, command.epoch)
+        if refusal is not None:
+            return refusal
+        session = self._sessions.get(command.meeting)
+        if session is None and isinstance(command.body, RemovePeer | StopVideo):
+            return Done()
+        if session is None and self.draining:
+            return Failed(code="draining", reason="this worker takes no new meeting")
+        session = session or self._open(command.meeting, command.epoch)
+        if isinstance(command.body, OpenMeeting):
+            return Done()
+        return session.handle(command.body)
+
+    def forget_idle(self, now_us: int) -> None:
+        for session in self:
+            if now_us - session.idle_since_us > FORGET_IDLE_US:
+                del self._sessions[session.meeting]
+
+    def close(self) -> None:
+        for session in self:
+            session.close()
+        self._sessions.clear()
+
+    def _outdated(self, meeting: UUID, epoch: int) -> Failed | None:
+        """Refuse an older epoch; a newer one closes the session of the former."""
+        if epoch <= self._closed.get(meeting, -1):
+            return Failed(code="stale_epoch", reason="the meeting was closed")
+        session = self._sessions.get(meeting)
+        if session is None or session.epoch == epoch:
+            return None
+        if epoch < session.epoch:
+            return Failed(code="stale_epoch", reason=f"the meeting is at epoch {session.epoch}")
+        self._drop(session)
+        return None
+
+    def _open(self, meeting: UUID, epoch: int) -> Session:
+        log.info("meeting_opened", meeting_id=str(meeting), epoch=epoch)
+
+        def notify(body: NoticeBody) -> None:
+            self._notify(session, body)
+
+        session = Session(meeting, epoch, self._media, notify)
+        self._sessions[meeting] = session
+        return session
+
+    def _close(self, meeting: UUID, epoch: int) -> Result:
+        session = self._sessions.get(meeting)
+        if session is not None and epoch < session.epoch:
+            return Failed(code="stale_epoch", reason=f"the meeting is at epoch {session.epoch}")
+        if session is not None:
+            self._drop(session)
+        self._closed[meeting] = max(epoch, self._closed.get(meeting, epoch))
+        self._closed.move_to_end(meeting)
+        if len(self._closed) > CLOSED_KEPT:
+            self._closed.popitem(last=False)
+        return Done()
+
+    def _drop(self, session: Session) -> None:
+        log.info("meeting_closed", meeting_id=str(session.meeting), epoch=session.epoch)
+        del self._sessions[session.meeting]
+        session.close()

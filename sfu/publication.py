@@ -1,0 +1,111 @@
+"""A participant's camera or screen, from its offer to the viewers' legs that it feeds."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from schemas.sfu import Feed
+from sfu.connection import Answering, Media
+from sfu.negotiation import Published, Wanted, answer_video
+from sfu.path import Kind, TrackSpec
+from sfu.peer import Peer
+from sfu.sdp.codecs import VIDEO_OFFER
+from sfu.sdp.extensions import AUDIO_LEVEL, TRANSPORT_CC
+from sfu.sdp.remote import RemoteDescription
+from sfu.streams import Track
+
+
+class PublicationListener(Protocol):
+    def publication_live(self, publication: Publication) -> None:
+        """Connected, and the first packet of its track arrived; again for each track that takes over."""
+        ...
+
+    def publication_lost(self, publication: Publication, reason: str) -> None: ...
+
+
+class Publication:
+    """One published video. `live` from its first packet until it is closed or lost."""
+
+    def __init__(self, media: Media, feed: Feed, listener: PublicationListener) -> None:
+        self.feed = feed
+        self.live = False
+        self.track: Track | None = None
+        self.published: Published | None = None
+        self._media = media
+        self._listener = listener
+        self._answering = Answering(media, self)
+
+    def offer(self, remote: RemoteDescription) -> str:
+        """Answer the client's first or renewed offer. Raises ValueError, changing nothing."""
+        answer = answer_video(remote)
+        text = self._answering.answer(remote, answer.sections)
+        if answer.published != self.published:
+            self.published = answer.published
+            self._drop_track()
+        self._add_track()
+        return text
+
+    def wanted(self) -> Wanted:
+        """What a viewer can be offered of it."""
+        assert self.published is not None
+        return Wanted(
+            feed=self.feed,
+            codecs=frozenset(self.published.codecs.values()) & VIDEO_OFFER.keys(),
+            extensions=frozenset(self.published.extensions),
+        )
+
+    def close(self) -> None:
+        self.live = False
+        self._drop_track()
+        self._answering.close()
+
+    # PeerOwner
+
+    def peer_connected(self, peer: Peer) -> None:
+        self._drop_track()
+        self._add_track()
+
+    def peer_lost(self, peer: Peer, reason: str) -> None:
+        self.close()
+        self._listener.publication_lost(self, reason)
+
+    def unknown_ssrc(self, peer: Peer, ssrc: int, payload_type: int) -> None:
+        """Its SSRC, when the offer didn't tell: of a rid-only simulcast the one encoding that is sent."""
+        published = self.published
+        if published and published.ssrc is None and payload_type in published.codecs:
+            self._add_track(ssrc)
+
+    # TrackListener
+
+    def track_started(self) -> None:
+        self.live = True
+        self._listener.publication_live(self)
+
+    # inside
+
+    def _add_track(self, learned: int | None = None) -> None:
+        if self.track is not None or self._answering.transport is None or self.published is None:
+            return
+        ssrc = self.published.ssrc or learned
+        if ssrc is None:
+            return
+        spec = track_spec(self._answering.transport, "video", self.published, ssrc)
+        self.track = self._media.streams.add_track(spec, self)
+
+    def _drop_track(self) -> None:
+        if self.track is not None:
+            self._media.streams.remove_track(self.track)
+            self.track = None
+
+
+def track_spec(transport: int, kind: Kind, published: Published, ssrc: int) -> TrackSpec:
+    """A published m-line as the packet path takes it."""
+    return TrackSpec(
+        transport=transport,
+        kind=kind,
+        ssrc=ssrc,
+        codecs=published.track_codecs(),
+        rtx_ssrc=published.rtx_ssrc,
+        audio_level_id=published.extensions.get(AUDIO_LEVEL, 0),
+        transport_cc_id=published.extensions.get(TRANSPORT_CC, 0),
+    )

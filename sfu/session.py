@@ -1,0 +1,230 @@
+"""One meeting at this worker: its participants' connections, and who gets what of whom.
+
+Every entry point is synchronous and runs to its end on the worker's event loop, which thus owns the session:
+commands, the peers' news and the clock's ticks come one after the other and find it in a whole state.
+What closes what: docs/architecture.md, "Closing".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from uuid import UUID
+
+from schemas import sfu as wire
+from schemas.sfu import Feed, OfferedStream, VideoKind
+from sfu.audio import AudioConnection
+from sfu.connection import Media
+from sfu.inbound import Inbound
+from sfu.path import Levels
+from sfu.publication import Publication
+from sfu.sdp.remote import parse
+from sfu.speakers import Speakers
+
+NoticeBody = (
+    wire.Offered | wire.AudioConnected | wire.VideoLive | wire.ConnectionLost | wire.Talking
+)
+Result = wire.Done | wire.Answered | wire.Failed
+SessionCommand = (
+    wire.OfferAudio
+    | wire.OfferVideo
+    | wire.StopVideo
+    | wire.SetAudio
+    | wire.Subscribe
+    | wire.AnswerInbound
+    | wire.RemovePeer
+)
+
+
+class Session:
+    """`notify` takes what the API side has to learn, in order."""
+
+    def __init__(
+        self, meeting: UUID, epoch: int, media: Media, notify: Callable[[NoticeBody], None]
+    ) -> None:
+        self.meeting = meeting
+        self.epoch = epoch
+        self.idle_since_us = media.now_us()
+        self._media = media
+        self._notify = notify
+        self._audio: dict[UUID, AudioConnection] = {}
+        self._publications: dict[Feed, Publication] = {}
+        self._inbound: dict[UUID, Inbound] = {}
+        self._speakers = Speakers()
+
+    # commands
+
+    def handle(self, command: SessionCommand) -> Result:
+        """Carry out a command. A description that can't be accepted changes nothing."""
+        try:
+            return self._dispatch(command)
+        except ValueError as error:
+            return wire.Failed(code="bad_sdp", reason=str(error))
+
+    def _dispatch(self, command: SessionCommand) -> Result:
+        match command:
+            case wire.OfferAudio():
+                return self._offer_audio(command)
+            case wire.OfferVideo():
+                return self._offer_video(command)
+            case wire.StopVideo():
+                return self._stop_video(Feed(command.user, command.kind))
+            case wire.SetAudio():
+                return self._set_audio(command)
+            case wire.Subscribe():
+                return self._subscribe(command)
+            case wire.AnswerInbound():
+                return self._answer_inbound(command)
+            case wire.RemovePeer():
+                return self._remove(command.user)
+
+    def _offer_audio(self, command: wire.OfferAudio) -> Result:
+        remote = parse(command.sdp)
+        audio = self._audio.get(command.user)
+        if audio is None:
+            audio = AudioConnection(self._media, command.user, self)
+        sdp = audio.offer(remote, enabled=command.enabled)
+        self._audio[command.user] = audio
+        return wire.Answered(sdp=sdp)
+
+    def _offer_video(self, command: wire.OfferVideo) -> Result:
+        remote = parse(command.sdp)
+        feed = Feed(command.user, command.kind)
+        publication = self._publications.get(feed)
+        if publication is None:
+            publication = Publication(self._media, feed, self)
+        sdp = publication.offer(remote)
+        self._publications[feed] = publication
+        return wire.Answered(sdp=sdp)
+
+    def _stop_video(self, feed: Feed) -> Result:
+        publication = self._publications.pop(feed, None)
+        if publication is not None:
+            publication.close()
+            self._feeds_changed()
+        return wire.Done()
+
+    def _set_audio(self, command: wire.SetAudio) -> Result:
+        audio = self._audio.get(command.user)
+        if audio is None:
+            return wire.Failed(code="no_session", reason="no audio connection")
+        audio.set_enabled(command.enabled)
+        return wire.Done()
+
+    def _subscribe(self, command: wire.Subscribe) -> Result:
+        inbound = self._inbound.get(command.user)
+        if inbound is None:
+            inbound = self._inbound[command.user] = Inbound(self._media, command.user, self)
+        inbound.subscribe(command.subscribe, command.unsubscribe)
+        return wire.Done()
+
+    def _answer_inbound(self, command: wire.AnswerInbound) -> Result:
+        inbound = self._inbound.get(command.user)
+        if inbound is None:
+            return wire.Failed(code="no_session", reason="nothing was offered")
+        inbound.answer(parse(command.sdp))
+        return wire.Done()
+
+    def _remove(self, user: UUID) -> Result:
+        kinds: tuple[VideoKind, ...] = ("video", "screen")
+        for kind in kinds:
+            self._stop_video(Feed(user, kind))
+        if inbound := self._inbound.pop(user, None):
+            inbound.close()
+        if audio := self._audio.pop(user, None):
+            audio.close()
+            self.slots_changed()
+        return wire.Done()
+
+    def close(self) -> None:
+        """Close every connection. Nothing is told: who closes the meeting knows."""
+        for inbound in self._inbound.values():
+            inbound.close()
+        self._inbound.clear()
+        for publication in self._publications.values():
+            publication.close()
+        self._publications.clear()
+        for audio in self._audio.values():
+            audio.close()
+        self._audio.clear()
+
+    # the clock
+
+    def tick(self, now_us: int) -> None:
+        for inbound in list(self._inbound.values()):
+            inbound.tick(now_us)
+        if self._audio or self._publications or self._inbound:
+            self.idle_since_us = now_us
+
+    def heard(self, levels: Mapping[int, Levels], now_us: int) -> None:
+        """Audio levels by track since the last look: who talks, and who is heard where."""
+        by_user = {
+            user: levels[audio.track.number]
+            for user, audio in self._audio.items()
+            if audio.track is not None and audio.track.number in levels
+        }
+        for user, talking in self._speakers.hear(by_user, now_us):
+            self._notify(wire.Talking(user=user, talking=talking))
+        self._fill_slots()
+
+    # what connections tell
+
+    def audio_connected(self, audio: AudioConnection) -> None:
+        self._notify(wire.AudioConnected(user=audio.user))
+
+    def audio_lost(self, audio: AudioConnection, reason: str) -> None:
+        if self._audio.get(audio.user) is not audio:
+            return
+        del self._audio[audio.user]
+        self._lost(audio.user, "audio", reason)
+        self.slots_changed()
+
+    def slots_changed(self) -> None:
+        for user in self._speakers.open(self._microphones()):
+            self._notify(wire.Talking(user=user, talking=False))
+        self._fill_slots()
+
+    def publication_live(self, publication: Publication) -> None:
+        feed = publication.feed
+        self._notify(wire.VideoLive(user=feed.user, kind=feed.kind))
+        self._feeds_changed()
+
+    def publication_lost(self, publication: Publication, reason: str) -> None:
+        feed = publication.feed
+        if self._publications.get(feed) is not publication:
+            return
+        del self._publications[feed]
+        self._lost(feed.user, feed.kind, reason)
+        self._feeds_changed()
+
+    def inbound_offered(self, inbound: Inbound, sdp: str, streams: list[OfferedStream]) -> None:
+        self._notify(wire.Offered(user=inbound.user, sdp=sdp, streams=streams))
+
+    def inbound_lost(self, inbound: Inbound, reason: str) -> None:
+        self._lost(inbound.user, "inbound", reason)
+
+    def feeds(self) -> Mapping[Feed, Publication]:
+        return {feed: item for feed, item in self._publications.items() if item.live}
+
+    # inside
+
+    def _feeds_changed(self) -> None:
+        for inbound in list(self._inbound.values()):
+            inbound.update()
+
+    def _lost(self, user: UUID, connection: wire.Connection, reason: str) -> None:
+        self._notify(wire.ConnectionLost(user=user, connection=connection, reason=reason))
+
+    def _microphones(self) -> Iterator[UUID]:
+        """Who can be heard: connected and not muted."""
+        return (
+            user for user, audio in self._audio.items() if audio.enabled and audio.track is not None
+        )
+
+    def _fill_slots(self) -> None:
+        most = max((len(audio.slots) for audio in self._audio.values()), default=0)
+        ranked = self._speakers.ranked(most + 1)
+        for user, audio in self._audio.items():
+            present = [slot.speaker for slot in audio.slots]
+            wanted = self._speakers.slots_for(user, present, ranked)
+            for slot, speaker in zip(audio.slots, wanted, strict=True):
+                audio.hear(slot, self._audio[speaker] if speaker else None)

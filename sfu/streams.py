@@ -1,0 +1,139 @@
+"""Tracks and legs of the worker by the names that others have for them: RTCP by SSRC, sessions by listener.
+
+Everything that adds or removes a track or a leg in the packet path goes through here, so that the path and
+these tables can't disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import msgspec
+
+from sfu.path import Kind, LegSpec, PacketPath, Source, TrackSpec
+
+
+class TrackListener(Protocol):
+    def track_started(self) -> None:
+        """Its first packet arrived."""
+        ...
+
+
+class Track(msgspec.Struct, kw_only=True, eq=False):
+    """A published stream. `repair`: the publisher answers NACKs; `feedback`: it stamps transport-wide numbers."""
+
+    number: int
+    transport: int
+    kind: Kind
+    ssrc: int
+    clock_rate: int
+    repair: bool
+    feedback: bool
+    listener: TrackListener
+
+
+class Leg(msgspec.Struct, kw_only=True, eq=False):
+    """A viewer's stream and the track that feeds it."""
+
+    number: int
+    transport: int
+    kind: Kind
+    ssrc: int
+    source: Source | None = None
+
+
+class Streams:
+    """Tables over the packet path's numbers."""
+
+    def __init__(self, path: PacketPath) -> None:
+        self._path = path
+        self._tracks: dict[int, Track] = {}
+        self._legs: dict[int, Leg] = {}
+        self._tracks_by_ssrc: dict[tuple[int, int], Track] = {}
+        self._legs_by_ssrc: dict[tuple[int, int], Leg] = {}
+
+    def add_track(self, spec: TrackSpec, listener: TrackListener) -> Track:
+        codec = next(iter(spec.codecs.values()))
+        number = self._path.add_track(spec)
+        track = Track(
+            number=number,
+            transport=spec.transport,
+            kind=spec.kind,
+            ssrc=spec.ssrc,
+            clock_rate=codec.clock_rate,
+            repair=spec.kind == "video",
+            feedback=spec.transport_cc_id != 0,
+            listener=listener,
+        )
+        self._tracks[number] = track
+        self._tracks_by_ssrc[track.transport, track.ssrc] = track
+        return track
+
+    def mute(self, track: Track, muted: bool) -> None:
+        if track.number in self._tracks:
+            self._path.mute_track(track.number, muted)
+
+    def remove_track(self, track: Track) -> None:
+        """Its legs stay, without a source. Nothing happens when its transport was closed before."""
+        if self._tracks.pop(track.number, None) is None:
+            return
+        self._path.remove_track(track.number)
+        del self._tracks_by_ssrc[track.transport, track.ssrc]
+        self._unfeed(track.number)
+
+    def add_leg(self, spec: LegSpec) -> Leg:
+        number = self._path.add_leg(spec)
+        leg = Leg(number=number, transport=spec.transport, kind=spec.kind, ssrc=spec.ssrc)
+        self._legs[number] = leg
+        self._legs_by_ssrc[leg.transport, leg.ssrc] = leg
+        return leg
+
+    def set_source(self, leg: Leg, source: Source | None, now_us: int) -> None:
+        if leg.number not in self._legs or leg.source == source:
+            return
+        leg.source = source
+        self._path.set_source(leg.number, source, now_us)
+
+    def remove_leg(self, leg: Leg) -> None:
+        """Nothing happens when its transport was closed before."""
+        if self._legs.pop(leg.number, None) is None:
+            return
+        self._path.remove_leg(leg.number)
+        del self._legs_by_ssrc[leg.transport, leg.ssrc]
+
+    def transport_closed(self, transport: int) -> None:
+        """The path has dropped the transport with its tracks and legs."""
+        for track in [t for t in self._tracks.values() if t.transport == transport]:
+            del self._tracks[track.number]
+            del self._tracks_by_ssrc[track.transport, track.ssrc]
+            self._unfeed(track.number)
+        for leg in [leg for leg in self._legs.values() if leg.transport == transport]:
+            del self._legs[leg.number]
+            del self._legs_by_ssrc[leg.transport, leg.ssrc]
+
+    def track(self, number: int) -> Track | None:
+        return self._tracks.get(number)
+
+    def leg(self, number: int) -> Leg | None:
+        return self._legs.get(number)
+
+    def track_by_ssrc(self, transport: int, ssrc: int) -> Track | None:
+        return self._tracks_by_ssrc.get((transport, ssrc))
+
+    def leg_by_ssrc(self, transport: int, ssrc: int) -> Leg | None:
+        return self._legs_by_ssrc.get((transport, ssrc))
+
+    def tracks(self) -> Iterator[Track]:
+        return iter(self._tracks.values())
+
+    def legs(self) -> Iterator[Leg]:
+        return iter(self._legs.values())
+
+    def leftovers(self) -> dict[str, int]:
+        return {"tracks": len(self._tracks), "legs": len(self._legs)}
+
+    def _unfeed(self, track: int) -> None:
+        for leg in self._legs.values():
+            if leg.source is not None and leg.source.track == track:
+                leg.source = None

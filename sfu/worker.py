@@ -1,0 +1,226 @@
+"""The media worker: one UDP port, the meetings placed on it, and its place in the registry.
+
+socket -> packet path -> Endpoint -> Peer (ICE, DTLS), Feedback (RTCP, repair)
+Redis  -> Control -> Meetings -> Session (who gets what of whom) -> Streams -> packet path
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import secrets
+import signal
+import socket
+import time
+from contextlib import suppress
+from uuid import uuid4
+
+import structlog
+
+from config.settings import Settings
+from schemas.sfu import Notice, WorkerRecord
+from sfu.addresses import announced
+from sfu.connection import Media
+from sfu.control import Control
+from sfu.endpoint import Endpoint
+from sfu.feedback import Feedback
+from sfu.load import Load
+from sfu.meetings import Meetings
+from sfu.path import Levels
+from sfu.paths import native_available, open_path
+from sfu.peer import Certificate
+from sfu.session import NoticeBody, Session
+from sfu.streams import Streams
+from sfu.ticker import Ticker
+
+DRAIN_POLL = 0.2
+
+log = structlog.get_logger(__name__)
+
+
+async def run(settings: Settings, redis_url: str, media_port: int) -> None:
+    """Be a worker until told to stop.
+
+    SIGTERM: take no new meeting, and end once nobody is connected, after `drain_timeout`, or at a second
+    signal. SIGINT and cancellation: end now. Raises OSError when the port can't be had.
+    """
+    worker = Worker(settings, redis_url, media_port)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, worker.drain)
+    loop.add_signal_handler(signal.SIGINT, worker.stop)
+    try:
+        await worker.serve()
+    finally:
+        await worker.close()
+
+
+class Worker:
+    """Wires the parts together and owns their tasks."""
+
+    def __init__(self, settings: Settings, redis_url: str, media_port: int) -> None:
+        sock = bind(settings.media_host, media_port)
+        port: int = sock.getsockname()[1]
+        self.id = uuid4().hex
+        self.path = open_path(sock, settings.native)
+        self.candidates = announced(settings.media_host, port, settings.media_announced)
+        self.endpoint = Endpoint(self.path, Certificate(), self.candidates)
+        self.streams = Streams(self.path)
+        cname = secrets.token_hex(8)
+        self.feedback = Feedback(self.path, self.streams, cname, time.time)
+        self.endpoint.sink = self.feedback
+        media = Media(endpoint=self.endpoint, streams=self.streams, cname=cname, now_us=now_us)
+        self.meetings = Meetings(media, self._notify)
+        self.control = Control(
+            redis_url,
+            self.id,
+            execute=self.meetings.execute,
+            record=self._record,
+            unix_time=time.time,
+        )
+        self._settings = settings
+        self._native = settings.native != "off" and native_available()
+        self._load = Load(time.monotonic, time.process_time)
+        self._ticker = self._schedule()
+        self._ending = asyncio.Event()
+        self._now = asyncio.Event()
+        self._read_failures = 0
+
+    async def serve(self) -> None:
+        """Forward media and carry out commands until drained or stopped."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.path.fileno(), self._read)
+        log.info("worker_started", worker=self.id, media=self._media())
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self.control.run()),
+                group.create_task(self._ticker.run()),
+            ]
+            await self._ending.wait()
+            await self._drained()
+            for task in tasks:
+                task.cancel()
+
+    def drain(self) -> None:
+        """Take no new meeting and end once nobody is connected. A second time: end now."""
+        if self.meetings.draining:
+            self.stop()
+            return
+        log.info("worker_draining", worker=self.id, peers=self.endpoint.peers)
+        self.meetings.draining = True
+        self._ending.set()
+
+    def stop(self) -> None:
+        """End now."""
+        self.meetings.draining = True
+        self._ending.set()
+        self._now.set()
+
+    async def close(self) -> None:
+        """Tell the registry, then the clients, then let go of the socket."""
+        await self.control.close()
+        self.meetings.close()
+        await self.endpoint.close()
+        asyncio.get_running_loop().remove_reader(self.path.fileno())
+        self.path.close()
+        log.info("worker_stopped", worker=self.id)
+
+    async def registered(self) -> None:
+        """Wait until meetings may be placed here."""
+        await self.control.registered()
+
+    def counters(self) -> dict[str, int]:
+        """Everything that was counted since the start, the path's figures included."""
+        parts = (self.endpoint.counters, self.feedback.counters, self.control.counters)
+        merged = dict(self.path.counters())
+        for part in parts:
+            merged |= part
+        merged["read_failed"] = self._read_failures
+        merged["tick_failed"] = self._ticker.failures
+        return merged
+
+    def leftovers(self) -> dict[str, int]:
+        """Sizes of the tables; all zero when nobody is connected."""
+        return self.endpoint.leftovers() | self.streams.leftovers()
+
+    async def _drained(self) -> None:
+        """Bounded by `drain_timeout`."""
+        try:
+            async with asyncio.timeout(self._settings.drain_timeout):
+                while self.endpoint.peers and not self._now.is_set():
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._now.wait(), DRAIN_POLL)
+        except TimeoutError:
+            log.warning("drain_timed_out", peers=self.endpoint.peers)
+
+    def _schedule(self) -> Ticker:
+        ticker = Ticker(now_us)
+        ticker.every(0.02, self.feedback.repair)
+        ticker.every(0.06, self.feedback.congestion)
+        ticker.every(0.1, self._hear)
+        ticker.every(0.1, self.feedback.report)
+        ticker.every(1.0, self._expire)
+        return ticker
+
+    def _read(self) -> None:
+        now = now_us()
+        try:
+            self.endpoint.dispatch(self.path.drain(now), now)
+        except Exception:
+            # Whatever a datagram sets off, the port stays open for everybody else. Logged ever more rarely.
+            self._read_failures += 1
+            if self._read_failures & (self._read_failures - 1) == 0:
+                log.exception("read_failed", times=self._read_failures)
+
+    def _hear(self, now: int) -> None:
+        levels: dict[int, Levels] = {item.track: item for item in self.path.levels()}
+        for session in self.meetings:
+            session.heard(levels, now)
+
+    def _expire(self, now: int) -> None:
+        self.endpoint.expire(now, int(self._settings.peer_timeout * 1_000_000))
+        for session in self.meetings:
+            session.tick(now)
+        self.meetings.forget_idle(now)
+
+    def _notify(self, session: Session, body: NoticeBody) -> None:
+        self.control.notify(
+            Notice(worker=self.id, meeting=session.meeting, epoch=session.epoch, body=body)
+        )
+
+    def _record(self) -> WorkerRecord:
+        return WorkerRecord(
+            id=self.id,
+            pid=os.getpid(),
+            load=round(self._load.look(), 3),
+            meetings=len(self.meetings),
+            peers=self.endpoint.peers,
+            draining=self.meetings.draining,
+            native=self._native,
+            media=self._media(),
+        )
+
+    def _media(self) -> list[str]:
+        return [
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            for host, port in self.candidates
+        ]
+
+
+def now_us() -> int:
+    """The packet path's clock."""
+    return time.monotonic_ns() // 1000
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """The worker's UDP socket; port 0 takes any. An IPv6 wildcard takes IPv4 as well. Raises OSError."""
+    version = ipaddress.ip_address(host).version
+    sock = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        if version == 6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
