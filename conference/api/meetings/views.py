@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from aiohttp import web
@@ -39,7 +40,7 @@ class MeetingViews:
             name=body.name,
             meeting_type=body.meeting_type,
             room_id=body.room_id,
-            expiration=body.expiration,
+            expiration=_utc(body.expiration),
         )
         return answer(render.meeting(await self._meetings.create(_user(request), new)))
 
@@ -146,6 +147,14 @@ class MediaViews:
         body = await read(request, wire.SessionDescriptionProtocol)
         await self._media.offer_audio(_user(request), meeting_id, body.sdp)
         return no_content()
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """Raises BadRequest at the calendar's very ends, where UTC has no such moment."""
+    try:
+        return moment.astimezone(UTC) if moment else None
+    except OverflowError:
+        raise BadRequest("$.expiration: out of the calendar", code="bad_body") from None
 
 
 def _user(request: web.Request) -> UUID:
