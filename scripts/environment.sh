@@ -18,14 +18,17 @@ find_python() {
 }
 
 # What the installation depends on. A moved project needs a new one: paths are written into it.
-fingerprint() {
+fingerprint() (
+    cd "$root"
     {
         printf '%s\n' "$root"
-        cd "$root" && find pyproject.toml setup.py config/constraints.txt sfu/native \
-            -type f \( -name '*.toml' -o -name '*.py' -o -name '*.txt' -o -name '*.pyx' -o -name '*.pxd' \
-            -o -name '*.c' -o -name '*.h' \) 2>/dev/null | LC_ALL=C sort | xargs sha256sum
+        { # some of these may not be there
+            find pyproject.toml setup.py config/constraints.txt sfu/native -type f \
+                \( -name '*.toml' -o -name '*.py' -o -name '*.txt' -o -name '*.pyx' -o -name '*.pxd' \
+                -o -name '*.c' -o -name '*.h' \) 2>/dev/null || true
+        } | LC_ALL=C sort | xargs sha256sum
     } | sha256sum | cut -d' ' -f1
-}
+)
 
 # ensure_environment STAMP [EXTRA]: .venv with the project in it, quick when nothing has changed.
 # An installation with extras also serves those who want none.
