@@ -81,6 +81,8 @@ class PythonPath(PacketPath):
                 self._take_rtcp(transport, data, inbound)
             else:
                 self._take_rtp(transport, data, inbound)
+        elif not address[1]:
+            counters.drop_not_media += 1  # nobody can be answered at port 0
         elif first <= 3:
             counters.in_stun += 1
             inbound.stun.append(Datagram(data, self._udp.from_wire(address)))

@@ -64,17 +64,17 @@ class Shift(msgspec.Struct, frozen=True):
     picture_id: int = 0
     tl0: int = 0
 
-    def apply(self, packet: bytearray, descriptor: Descriptor, offset: int = 0) -> None:
-        """Write the counters into `packet`, in which everything stands `offset` earlier than parsed."""
+    def apply(self, packet: bytearray, descriptor: Descriptor) -> None:
+        """Write the counters into the packet that `descriptor` was read from."""
+        at = descriptor.picture_id_at
         if descriptor.picture_id_bits == LONG_PICTURE_ID:
             value = (descriptor.picture_id + self.picture_id) & 0x7FFF
-            packet[descriptor.picture_id_at - offset] = 0x80 | value >> 8
-            packet[descriptor.picture_id_at - offset + 1] = value & 0xFF
+            packet[at] = 0x80 | value >> 8
+            packet[at + 1] = value & 0xFF
         elif descriptor.picture_id_bits:
-            value = (descriptor.picture_id + self.picture_id) & 0x7F
-            packet[descriptor.picture_id_at - offset] = value
+            packet[at] = (descriptor.picture_id + self.picture_id) & 0x7F
         if descriptor.tl0_at:
-            packet[descriptor.tl0_at - offset] = (descriptor.tl0 + self.tl0) & 0xFF
+            packet[descriptor.tl0_at] = (descriptor.tl0 + self.tl0) & 0xFF
 
 
 NO_SHIFT = Shift()

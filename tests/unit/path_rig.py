@@ -26,10 +26,14 @@ def _session(key: bytes, ssrc_type: int) -> Session:
     return Session(policy)
 
 
-def session_pair() -> tuple[Session, Session]:
-    """What protects and what opens, with one key of their own."""
+def session_pair() -> tuple[Session, Session, Session]:
+    """What protects and what opens, with one key of their own; a second opener has seen nothing yet."""
     key = next(_keys).to_bytes(44, "big")
-    return _session(key, Policy.SSRC_ANY_OUTBOUND), _session(key, Policy.SSRC_ANY_INBOUND)
+    return (
+        _session(key, Policy.SSRC_ANY_OUTBOUND),
+        _session(key, Policy.SSRC_ANY_INBOUND),
+        _session(key, Policy.SSRC_ANY_INBOUND),
+    )
 
 
 class Rtp(NamedTuple):
@@ -96,11 +100,6 @@ def vp8(
     return head + (b"\x00" if keyframe else b"\x01") + body
 
 
-def picture_id(body: bytes) -> int:
-    """Of a body that begins with what `vp8` made."""
-    return int.from_bytes(body[2:4], "big") & 0x7FFF
-
-
 class Remote:
     """One client: a socket, and the SRTP association with the path."""
 
@@ -110,8 +109,8 @@ class Remote:
         self.socket.bind((host, 0))
         self.socket.settimeout(2)
         self.server = (host, port)
-        self.protects, theirs_in = session_pair()
-        theirs_out, self.opens = session_pair()
+        self.protects, theirs_in, _ = session_pair()
+        theirs_out, self.opens, self.opens_again = session_pair()
         self.transport = path.open_transport(theirs_in, theirs_out, self.address)
 
     @property
@@ -147,6 +146,10 @@ class Remote:
     def receive_bytes(self) -> list[bytes]:
         return [self.opens.unprotect(data) for data in self.receive_raw()]
 
+    def receive_repeated(self) -> list[bytes]:
+        """Packets that this client has had already, opened as by one that lost them."""
+        return [self.opens_again.unprotect(data) for data in self.receive_raw()]
+
 
 class Rig:
     """The path, its socket and its remotes, with a clock that a test moves."""
@@ -156,6 +159,7 @@ class Rig:
         sock = socket.socket(family, socket.SOCK_DGRAM)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         sock.bind((host, 0))
         self.port = sock.getsockname()[1]
         self.path = factory(sock)
