@@ -33,15 +33,34 @@ class Polled(Wire, frozen=True, kw_only=True):
 class WebsocketConnected(
     Wire, frozen=True, kw_only=True, tag_field="type", tag="websocketConnected"
 ):
-    """The first frame. `position` counts the events before those that follow."""
+    """The first frame. `position` is the number of the last event before those that follow."""
 
     queue_id: UUID
     position: int
 
 
 class StreamResync(Wire, frozen=True, kw_only=True, tag_field="type", tag="resync"):
-    """Events may be missing: read the state anew. The stream goes on; `events` is for who would rather poll."""
+    """Events may be missing: read the state anew. The stream goes on after `position`."""
 
     queue_id: UUID
     position: int
-    events: str
+
+
+class StreamReplaced(Wire, frozen=True, kw_only=True, tag_field="type", tag="replaced"):
+    """A newer reader of the channel took this stream's place; do not reconnect."""
+
+    queue_id: UUID
+
+
+class StreamClosed(Wire, frozen=True, kw_only=True, tag_field="type", tag="closed"):
+    """The channel was closed; do not reconnect."""
+
+    queue_id: UUID
+
+
+class Ping(Wire, frozen=True, kw_only=True, tag_field="type", tag="ping"):
+    """From a WebSocket client."""
+
+
+class Pong(Wire, frozen=True, kw_only=True, tag_field="type", tag="pong"):
+    """The answer to its ping."""

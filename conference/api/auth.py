@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import re
 import time
 from collections.abc import Awaitable, Callable
 from uuid import UUID
@@ -32,6 +33,8 @@ _REMEMBER = 300.0
 """A verified token is checked anew after this long, so that a withdrawn key stops to count."""
 _REMEMBER_MOST = 20_000
 _TOKEN_LONGEST = 8192
+_STREAMS = re.compile(r"/events|/channels/[^/]+/stream")
+_SUBPROTOCOL = "bearer."
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 _log = structlog.get_logger(__name__)
@@ -240,7 +243,7 @@ class Authenticator:
 
     async def __call__(self, request: web.Request) -> Caller | None:
         """None when the request carries no token. Raises Unauthenticated, Forbidden, Unavailable."""
-        token = _bearer(request)
+        token = bearer(request)
         if token is not None:
             return await self._caller(token)
         token = request.cookies.get(COOKIE)
@@ -264,11 +267,23 @@ class Authenticator:
         self._known[token] = (found, min(expires + LEEWAY, self._clock() + _REMEMBER))
 
 
-def _bearer(request: web.Request) -> str | None:
+def bearer(request: web.Request) -> str | None:
+    """The token that the request carries on purpose; a browser adds a cookie by itself."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        return None
-    return token.strip().removeprefix("cwt=") or None
+    if scheme.lower() == "bearer":
+        return token.strip().removeprefix("cwt=") or None
+    return _stream_token(request) if _STREAMS.fullmatch(request.path) else None
+
+
+def _stream_token(request: web.Request) -> str | None:
+    """A page can't set headers on an EventSource or a WebSocket.
+
+    It offers the subprotocol `bearer.<token>`, or puts `access_token` into the query (RFC 6750, section 2.3).
+    """
+    for offered in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
+        if offered.strip().startswith(_SUBPROTOCOL):
+            return offered.strip().removeprefix(_SUBPROTOCOL) or None
+    return request.query.get("access_token") or None
 
 
 def _refuse_forged(request: web.Request) -> None:

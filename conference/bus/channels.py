@@ -14,8 +14,9 @@ import msgspec
 
 from conference.bus import keys, scripts
 from conference.bus.link import RedisLink
-from conference.bus.readers import TOUCH_INTERVAL, Readers
+from conference.bus.readers import TOUCH_INTERVAL, ChannelMissing, Readers
 from conference.bus.redis import RedisLane, Reply
+from conference.bus.streams import Stream
 from conference.domain.facts import Audience
 from conference.errors import PollReplaced, Unavailable
 from schemas.events import Event
@@ -41,24 +42,6 @@ class Resync(msgspec.Struct, frozen=True):
     """The position does not hold. Events may be missing; read on from `ack`."""
 
     ack: int
-
-
-class Handed(msgspec.Struct, frozen=True):
-    """What a stream got: the events up to `position`."""
-
-    position: int
-    events: list[bytes]
-
-
-class Restart(msgspec.Struct, frozen=True):
-    """A stream's position does not hold. Events may be missing; it goes on after `position`."""
-
-    position: int
-    ack: int
-
-
-class ChannelMissing(Exception):
-    """Redis does not have this channel: it was closed, or Redis was emptied."""
 
 
 _Reply = list[int | bytes]
@@ -170,6 +153,11 @@ class ChannelBus:
             raise
         finally:
             self.readers.remove(parked)
+
+    def stream(self, queue_id: UUID, client: asyncio.BaseTransport | None = None) -> Stream:
+        """A reader that stays; open it, and close it whatever happens. `client` closing ends it."""
+        name = self.readers.new_name()
+        return Stream(self._lane, self.readers, keys.queue_key(queue_id), name, client)
 
     async def silent(self, for_seconds: float) -> list[UUID]:
         """Channels that nobody has read for so long."""

@@ -3,14 +3,14 @@
 --       ('' for none), most events.
 --   mode 'first': take the channel over. A parked poll is replaced, batch numbers that polls hold no longer
 --   count, and what lies at or before the position is acknowledged.   mode 'again': go on.
--- Returns {1, position, events...} the events up to position, {0, position} nothing yet,
---   {2, position, batch} the position does not hold: go on from this one, {3} replaced, {4} no such channel.
+-- Returns {1, position, events...} the events up to position, {0, position} nothing yet, or only begun,
+--   {2, position} the position does not hold: go on from this one, {3} replaced, {4} no such channel.
 local state, list, me, first = STATE .. ARGV[1], EVENTS .. ARGV[1], ARGV[2], ARGV[3] == 'first'
 local s = redis.call('HMGET', state, 'batch', 'acked', 'last', 'reader')
 if not s[1] then
   return {4}
 end
-local batch, acked, last = tonumber(s[1]), tonumber(s[2]), tonumber(s[3])
+local acked, last = tonumber(s[2]), tonumber(s[3])
 local reader = s[4]
 if not first and reader ~= me then
   return {3}
@@ -29,14 +29,13 @@ if first then
   if reader then
     wake(reader)
   end
-  batch = batch + 2
-  redis.call('HSET', state, 'batch', batch, 'sent', acked, 'handed', acked, 'reader', me)
+  redis.call('HSET', state, 'batch', s[1] + 2, 'sent', acked, 'handed', acked, 'reader', me)
 end
 redis.call('HDEL', state, 'woken')
 if not holds then
-  return {2, acked, batch}
+  return {2, acked}
 end
-if position == last then
+if first or position == last then
   return {0, position}
 end
 local from = position - acked

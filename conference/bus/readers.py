@@ -25,6 +25,10 @@ _TOUCHED_AT_ONCE = 250  # keeps the script under a millisecond or two
 _log = structlog.get_logger(__name__)
 
 
+class ChannelMissing(Exception):
+    """Redis does not have this channel: it was closed, or Redis was emptied."""
+
+
 class Reader(Protocol):
     """Something that waits here for events of a channel."""
 

@@ -99,7 +99,7 @@ class RedisLane:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Reply] = loop.create_future()
         if self._retry_at and loop.time() < self._retry_at:
-            future.set_exception(_unavailable())
+            _set_error(future, _unavailable())
             return future
         packed = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub knows one-tuples only
         self._queue.append((packed, future))
@@ -131,7 +131,7 @@ class RedisLane:
                     if future.done():
                         continue
                     if isinstance(reply, Exception):
-                        future.set_exception(reply)
+                        _set_error(future, reply)
                     else:
                         future.set_result(reply)
         except (exceptions.RedisError, OSError, TimeoutError) as error:
@@ -180,8 +180,7 @@ class RedisLane:
     def _fail(batch: list[tuple[bytes, asyncio.Future[Reply]]]) -> None:
         for _, future in batch:
             if not future.done():
-                future.set_exception(_unavailable())
-                future.exception()  # a caller that went away must not leave "never retrieved" behind
+                _set_error(future, _unavailable())
 
 
 async def _read(connection: AbstractConnection) -> Reply | Exception:
@@ -196,6 +195,11 @@ async def _read(connection: AbstractConnection) -> Reply | Exception:
             return _unavailable()
         return CommandRefused(str(error))
     return reply
+
+
+def _set_error(future: asyncio.Future[Reply], error: Exception) -> None:
+    future.set_exception(error)
+    future.exception()  # who went away, or never waited, must not leave "never retrieved" in the log
 
 
 def _unavailable() -> Unavailable:

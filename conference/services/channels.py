@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import asyncpg
 
-from conference.bus.channels import Batch, ChannelBus, ChannelMissing, Resync
+from conference.bus.channels import Batch, ChannelBus, Resync
+from conference.bus.readers import ChannelMissing
+from conference.bus.streams import Handed, Restart, Stream
 from conference.errors import NotFound
 from conference.storage import channels
 
@@ -81,6 +84,21 @@ class ChannelService:
         except ChannelMissing:
             return Resync(await self._recover(queue_id))
 
+    @asynccontextmanager
+    async def follow(
+        self,
+        queue_id: UUID,
+        user_id: UUID,
+        client: asyncio.BaseTransport | None = None,
+    ) -> AsyncIterator[Following]:
+        """Read a channel as a stream; `begin` it. Raises NotFound for a channel that is not the user's."""
+        await self._check_owner(queue_id, user_id)
+        stream = self._bus.stream(queue_id, client)
+        try:
+            yield Following(stream, lambda: self._recover(queue_id))
+        finally:
+            stream.close()
+
     async def silent(self, for_seconds: float) -> list[UUID]:
         """Channels that nobody has read for so long. One whose poll is parked or that is streaming is not silent."""
         if not await self._bus.adopted():
@@ -119,6 +137,54 @@ class ChannelService:
     async def _run_hooks(self, queue_id: UUID) -> None:
         for hook in self.on_closed:
             await hook(queue_id)
+
+
+class Following:
+    """A stream that goes on when Redis lost the channel.
+
+    Raises PollReplaced, NotFound once the channel is closed, and Unavailable.
+    """
+
+    def __init__(self, stream: Stream, recover: Callable[[], Awaitable[int]]) -> None:
+        self._stream = stream
+        self._recover = recover
+
+    async def begin(self, position: int | None) -> bool:
+        """Whether the position holds; if not, events may be missing."""
+        try:
+            return await self._stream.open(position)
+        except ChannelMissing:
+            await self._restart()
+            return False
+
+    @property
+    def position(self) -> int:
+        """The number of the last event that was read."""
+        return self._stream.position
+
+    @property
+    def ended(self) -> bool:
+        """The process shuts down, or the client is gone."""
+        return self._stream.ended
+
+    async def read(self, wait: float) -> Handed | Restart:
+        """The next events, or none after `wait` seconds."""
+        try:
+            return await self._stream.read(wait)
+        except ChannelMissing:
+            await self._restart()
+            return Restart(self._stream.position)
+
+    def confirm(self, position: int) -> None:
+        """The client has everything up to `position`."""
+        self._stream.confirm(position)
+
+    async def _restart(self) -> None:
+        await self._recover()
+        try:
+            await self._stream.open(None)
+        except ChannelMissing:  # closed, this very moment
+            raise _no_channel() from None
 
 
 def _no_channel() -> NotFound:

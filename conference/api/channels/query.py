@@ -35,3 +35,21 @@ def timeout(request: web.Request, settings: Settings) -> float:
     if math.isnan(seconds):
         raise BadRequest("timeout must be a number of seconds", code="bad_timeout")
     return min(max(seconds, _SHORTEST), settings.poll_timeout_max)
+
+
+def last_event_id(request: web.Request) -> int | None:
+    """Where an event stream left off; a new one may say it in the query. Raises BadRequest."""
+    text = request.headers.get("Last-Event-ID")
+    return position(request, "lastEventId") if text is None else _position(text, "Last-Event-ID")
+
+
+def position(request: web.Request, name: str) -> int | None:
+    """An event's number from the query. Raises BadRequest."""
+    text = request.query.get(name)
+    return None if text is None else _position(text, name)
+
+
+def _position(text: str, name: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise BadRequest(f"{name} must be the number of an event", code="bad_position")
+    return min(int(text[:20]), _LARGEST_ACK)

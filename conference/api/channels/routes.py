@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 
+from conference.api.channels.sse import SseView
 from conference.api.channels.views import ChannelViews
+from conference.api.channels.websocket import WebsocketView
 from conference.api.openapi import Operation, Parameter
 from conference.services.channels import ChannelService
 from config.settings import Settings
@@ -58,6 +61,60 @@ def operations(service: ChannelService, settings: Settings) -> list[Operation]:
                 400: "ack is not an integer from 1 on, or timeout is not a number",
                 404: _NOT_YOURS,
                 409: "a newer poll of the channel took this one's place",
+            },
+        ),
+        Operation(
+            id="streamChannel",
+            method="GET",
+            path="/channels/{queueId}/stream",
+            handler=SseView(service).stream,
+            summary="Read events as server-sent events",
+            description=(
+                "Each event carries its number as id; `Last-Event-ID` acknowledges and resumes. Named events: "
+                "`resync` (read the state anew), `replaced` and `closed` (do not reconnect). A page, which "
+                "can't set headers, gives its token as `access_token` in the query."
+            ),
+            tag="channels",
+            parameters=[
+                Parameter(
+                    name="Last-Event-ID", place="header", type=Annotated[int, msgspec.Meta(ge=0)]
+                )
+            ],
+            returns={200: str},
+            media_type="text/event-stream",
+            refuses={400: "Last-Event-ID is not a number", 404: _NOT_YOURS},
+        ),
+        Operation(
+            id="openWebsocket",
+            method="GET",
+            path="/events",
+            handler=WebsocketView(service).events,
+            summary="Read events over a WebSocket",
+            description=(
+                "The first frame is `websocketConnected` with the queueId of a new channel, or of the one "
+                "resumed by `queueId`. A page gives its token as the subprotocol `bearer.<token>`, beside "
+                "`parley`, or as `access_token` in the query."
+            ),
+            tag="channels",
+            parameters=[
+                Parameter(
+                    name="queueId",
+                    place="query",
+                    type=UUID,
+                    description="A channel to resume.",
+                ),
+                Parameter(
+                    name="after",
+                    place="query",
+                    type=Annotated[int, msgspec.Meta(ge=0)],
+                    description="The number of the last event that the client has; else what it confirmed.",
+                ),
+            ],
+            returns={101: None},
+            refuses={
+                400: "not a WebSocket handshake, or `after` is not a number",
+                403: "another site's page, with the cookie",
+                404: _NOT_YOURS,
             },
         ),
         Operation(
