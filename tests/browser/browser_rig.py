@@ -83,10 +83,9 @@ class Parley:
         now = datetime.now(UTC)
         return issue(SECRET, user=user_named(name), now=now, lifetime=timedelta(hours=1))
 
-    def pid_of_worker(self, worker: str) -> int:
-        """The process of a worker, by its id, from the log."""
-        process = re.findall(rf"process=(\S+) .*worker={worker}|worker={worker}.*process=(\S+)", self.log)
-        name = next(filter(None, process[-1]))
+    def worker_of(self, meeting_id: str) -> int:
+        """The process id of the worker that took the meeting last."""
+        (*_, name) = re.findall(rf"meeting_opened .*meeting_id={meeting_id} process=(\S+)", self.log)
         return int(re.findall(rf"process started .*child={name} pid=(\d+)", self.log)[-1])
 
     @property
@@ -177,38 +176,51 @@ class Person:
         figures = await self.page.evaluate("async () => (await parley.meeting.figures()).lines")
         return list(figures)
 
-    async def sees(self, other: Person, kind: str = "video", seconds: float = 15.0) -> int:
-        """Waits until frames of the other's picture are decoded; how many there are."""
+    async def frames_of(self, other: Person, kind: str = "video") -> int:
+        """How many frames of the other's picture were decoded on the present connection."""
         key = f"{other.user_id}/{kind}"
+        found = [line for line in await self.lines() if line["source"] == key]
+        return max((line.get("frames") or 0 for line in found), default=0)
 
-        async def frames() -> int:
-            found = [line for line in await self.lines() if line["source"] == key]
-            return max((line.get("frames") or 0 for line in found), default=0)
+    async def sees(self, other: Person, kind: str = "video", more: int = 3) -> None:
+        """Waits until further frames of the other's picture are decoded."""
+        before = await self.frames_of(other, kind)
 
-        before = await frames()
+        async def growing() -> bool:
+            now = await self.frames_of(other, kind)
+            return now >= more + (before if now >= before else 0)
 
-        async def more() -> int:
-            now = await frames()
-            return now if now >= (before if now >= before else 0) + 3 else 0
+        await until(growing, f"{self.name} sees {other.name}'s {kind}", 20)
 
-        return int(await until(more, f"{self.name} sees {other.name}'s {kind}", seconds))
+    async def sees_anew(self, other: Person, before: int, seconds: float) -> None:
+        """Waits until frames are decoded on a new connection, whose count began again below `before`."""
+
+        async def fresh() -> bool:
+            return 3 <= await self.frames_of(other) < before
+
+        await until(fresh, f"{self.name} sees {other.name} again", seconds)
 
     async def heard(self) -> tuple[int, float]:
         """Audio packets and energy received so far, over all slots."""
         found = [x for x in await self.lines() if x["direction"] == "in" and x["media"] == "audio"]
         return sum(x["packets"] for x in found), sum(x.get("energy") or 0 for x in found)
 
-    async def hears(self, seconds: float = 15.0) -> None:
+    async def hears(self) -> None:
         """Waits until sound that is not silence arrives anew."""
         packets, energy = await self.heard()
 
-        async def more() -> bool:
+        async def growing() -> bool:
             now_packets, now_energy = await self.heard()
             if now_packets < packets:  # a new connection counts from nothing
                 return now_packets > 10 and now_energy > 0
             return now_packets > packets + 10 and now_energy > energy
 
-        await until(more, f"{self.name} hears somebody", seconds)
+        await until(growing, f"{self.name} hears somebody", 20)
+
+    async def faces(self) -> list[str]:
+        """The labels of all people's tiles."""
+        labels = self.page.locator('.tile[data-kind="video"] .name')
+        return sorted(await labels.all_inner_texts())
 
     async def shot(self, name: str) -> None:
         await self.page.screenshot(path=ARTIFACTS / f"{name}.png")
@@ -240,7 +252,7 @@ async def admit(moderator: Person, guest: Person) -> None:
     await guest.open()
     await guest.knock()
     await guest.page.wait_for_selector("text=Waiting to be let in")
-    await moderator.page.click(".toast >> text=Admit")
+    await moderator.page.click(".toast button:has-text('Admit')")
     await guest.page.wait_for_selector(".room")
 
 

@@ -46,13 +46,15 @@ async function lobby(visit) {
 async function enter(visit, wish) {
   const meeting = new Meeting(visit.api, visit.meetingId);
   globalThis.parley = { meeting }; // for a look from the browser's console
-  const wakeUp = () => meeting.wake();
-  addEventListener("online", wakeUp);
+  const over = new AbortController();
+  for (const type of ["online", "offline"]) {
+    addEventListener(type, () => meeting.wake(), { signal: over.signal });
+  }
   let room = null;
   const render = () => {
     remember(visit, meeting, wish);
     room = view(visit, meeting, room);
-    if (meeting.state === "ended") removeEventListener("online", wakeUp);
+    if (meeting.state === "ended") over.abort();
   };
   meeting.addEventListener("state", render);
   meeting.addEventListener("self", () => remember(visit, meeting, wish));
