@@ -14,10 +14,12 @@ from load.janus import Janus
 from load.measuring import Meter, Window
 from load.parley import ParleyNative, ParleyPython
 from load.peer import PeerFailed
+from load.relay import AiortcRelay
 from load.stage import Server, ServerFailed, Stage
 
+RELAY = "relay-3"
 SERVERS: dict[str, type[Server]] = {
-    server.name: server for server in (Janus, ParleyNative, ParleyPython)
+    server.name: server for server in (Janus, ParleyNative, ParleyPython, AiortcRelay)
 }
 
 
@@ -58,14 +60,18 @@ async def compare(load: shapes.Load, plan: Plan, identity: Identity) -> list[rep
         ]
     finally:
         for bout in bouts:
-            await bout.meter.close()
+            await bout.stage.close()
             await bout.server.stop()
 
 
 async def _set_up(name: str, load: shapes.Load, identity: Identity) -> Bout | None:
+    if reason := SERVERS[name].refuses(load):
+        say(f"{load.name}: {name} left out: {reason}")
+        return None
     server = SERVERS[name]()
     stage = Stage(load)
     try:
+        stage.upkeep.start()
         await server.start()
         resident = kernel.process_figures(server.pid).resident_mib
         await server.set_up(stage, identity)
@@ -75,7 +81,7 @@ async def _set_up(name: str, load: shapes.Load, identity: Identity) -> Bout | No
         await meter.rest()
     except (ServerFailed, PeerFailed) as failure:
         say(f"{load.name}: {name} left out: {failure}")
-        stage.close()
+        await stage.close()
         await server.stop()
         return None
     return Bout(server, stage, meter, resident, [])
@@ -96,7 +102,7 @@ def say(text: str) -> None:
 
 
 def plan_from(arguments: argparse.Namespace) -> Plan:
-    chosen = arguments.loads.split(",") if arguments.loads else list(shapes.TARGETS)
+    chosen = arguments.loads.split(",") if arguments.loads else [*shapes.TARGETS, RELAY]
     if arguments.quick and not arguments.loads:
         chosen = list(shapes.QUICK)
     servers = arguments.servers.split(",") if arguments.servers else list(SERVERS)
@@ -112,8 +118,8 @@ def plan_from(arguments: argparse.Namespace) -> Plan:
     return Plan(
         loads=[shapes.LOADS[name]() for name in chosen],
         servers=usable,
-        seconds=arguments.seconds or (1.5 if arguments.quick else 5.0),
-        latency_seconds=0.7 if arguments.quick else 2.0,
+        seconds=arguments.seconds or (1.2 if arguments.quick else 5.0),
+        latency_seconds=0.5 if arguments.quick else 2.0,
         runs=arguments.runs or (1 if arguments.quick else 3),
     )
 
@@ -139,8 +145,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     chosen = arguments()
-    plan = plan_from(chosen)
     namespace.enter()
+    plan = plan_from(chosen)
     kernel.allow_open_files(65_536)
     rows = asyncio.run(run(plan))
     print(report.as_json(rows) if chosen.json else report.as_table(rows))

@@ -59,6 +59,8 @@ class Handshake:
 
     def __init__(self, identity: Identity) -> None:
         self.keys: Keys | None = None
+        self._hello: list[bytes] = []
+        self._answered = False
         self._connection = SSL.Connection(identity.context, None)
         self._connection.set_ciphertext_mtu(_MTU)
         self._connection.set_connect_state()
@@ -66,16 +68,24 @@ class Handshake:
     def step(self, received: bytes | None = None) -> list[bytes]:
         """Datagrams to send now. Raises OpenSSL.SSL.Error when the other side refuses."""
         if received is not None:
+            self._answered = True
             self._connection.bio_write(received)
         try:
             self._connection.do_handshake()
         except SSL.WantReadError:
-            return self._flight()
+            flight = self._flight()
+            self._hello = self._hello or flight
+            return flight
         self.keys = self._exported()
         return self._flight()
 
     def repeat(self) -> list[bytes]:
-        """The last flight again if its timer ran out (RFC 6347 section 4.2.4)."""
+        """The last flight again if its timer ran out (RFC 6347 section 4.2.4).
+
+        The very first one at once: a server that is still busy with ICE drops it, and a second is long.
+        """
+        if not self._answered:
+            return self._hello
         self._connection.DTLSv1_handle_timeout()
         return self._flight()
 

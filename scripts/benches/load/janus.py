@@ -88,6 +88,10 @@ class Janus:
             return "janus is not installed (Debian: apt-get install janus)"
         return None
 
+    @staticmethod
+    def refuses(load: Load) -> str | None:
+        return None
+
     @property
     def pid(self) -> int:
         if self._process is None:
@@ -123,7 +127,6 @@ class Janus:
         await room.open()
         people = range(len(stage.load.people))
         await in_turns(people, room.publish)
-        stage.pump.resume()
         await in_turns(people, room.subscribe)
 
     def _launch(self) -> subprocess.Popen[bytes]:

@@ -6,14 +6,14 @@ import asyncio
 import os
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pylibsrtp import Error as SrtpError
 
 from load import kernel, rtp
-from load.peer import Peer, Upkeep
+from load.peer import Peer
 from load.stage import Stage, Viewer
 
-_REPORT_EVERY = 1.0
 _SAMPLES = 5
 _SAMPLE_BUFFER = 32 << 20
 _DRAIN_EVERY = 0.02
@@ -31,7 +31,10 @@ class Window:
     seconds: float
     packets_in: int
     packets_due: int
+    packets_delivered: int
+    """Of those due."""
     packets_arrived: int
+    """What the server sent, which is not the same where it encodes anew."""
     cpu_seconds: float
     softirq_seconds: float
     load_cpu_seconds: float
@@ -42,13 +45,19 @@ class Window:
     """Sampled packets that could not be opened or were not ours."""
 
 
+class _Counts(NamedTuple):
+    sent: int
+    due: int
+    delivered: int
+    arrived: int
+
+
 class Meter:
     """Measures one stage on one server, as often as asked."""
 
     def __init__(self, stage: Stage, pid: int) -> None:
         self._stage = stage
         self._pid = pid
-        self._upkeep = Upkeep(stage.peers, _REPORT_EVERY)
         self._samples = _evenly(stage.viewers, _SAMPLES)
         for viewer in self._samples:
             for peer in viewer.peers:
@@ -56,27 +65,28 @@ class Meter:
 
     async def warm_up(self) -> bool:
         """Run until everything that is due arrives; False when it never does."""
-        self._upkeep.start()
+        self._stage.upkeep.reporting = True
         self._stage.pump.resume()
         for _ in range(_WARM_UP_SLICES):
-            due, arrived = self._due(), self._arrived()
+            before = self._counts()
             await asyncio.sleep(_WARM_UP_SLICE)
-            if self._arrived() - arrived >= _WARM * (self._due() - due):
+            now = self._counts()
+            if now.delivered - before.delivered >= _WARM * (now.due - before.due):
                 return True
         return False
 
     async def rest(self) -> None:
-        """Send nothing, while another server has its turn."""
+        """Send nothing and stay connected, while another server has its turn."""
         self._stage.pump.pause()
-        await self._upkeep.stop()
+        self._stage.upkeep.reporting = False
 
     async def window(self, seconds: float, latency_seconds: float) -> Window:
         """From quiet to quiet, so that every packet sent can be accounted for."""
-        self._upkeep.start()
+        self._stage.upkeep.reporting = True
         self._stage.pump.pause()
         await self._quiet()
-        sent, due, arrived = self._sent(), self._due(), self._arrived()
-        softirq, before, own = kernel.softirq_seconds(), self._figures(), os.times()
+        before = self._counts()
+        softirq, figures, own = kernel.softirq_seconds(), self._figures(), os.times()
         started = time.perf_counter()
         if self._stage.streams:
             self._stage.pump.resume()
@@ -85,16 +95,16 @@ class Meter:
         late = self._stage.pump.worst_delay_ms
         self._stage.pump.pause()
         await self._quiet()
-        after, own_after = self._figures(), os.times()
-        packets = self._sent() - sent, self._due() - due, self._arrived() - arrived
+        after, own_after, counts = self._figures(), os.times(), self._counts()
         softirq = kernel.softirq_seconds() - softirq
         latencies, unopened = await self._latencies(latency_seconds)
         return Window(
             seconds=elapsed,
-            packets_in=packets[0],
-            packets_due=packets[1],
-            packets_arrived=packets[2],
-            cpu_seconds=after.cpu_seconds - before.cpu_seconds,
+            packets_in=counts.sent - before.sent,
+            packets_due=counts.due - before.due,
+            packets_delivered=counts.delivered - before.delivered,
+            packets_arrived=counts.arrived - before.arrived,
+            cpu_seconds=after.cpu_seconds - figures.cpu_seconds,
             softirq_seconds=softirq,
             load_cpu_seconds=own_after.user + own_after.system - own.user - own.system,
             resident_mib=after.resident_mib,
@@ -102,10 +112,6 @@ class Meter:
             latencies_ms=latencies,
             unopened=unopened,
         )
-
-    async def close(self) -> None:
-        await self._upkeep.stop()
-        self._stage.close()
 
     async def _latencies(self, seconds: float) -> tuple[list[float], int]:
         """Let a few viewers see everything for a while, with the kernel's arrival times."""
@@ -127,19 +133,19 @@ class Meter:
         """Until nothing arrives any more."""
         deadline = time.monotonic() + _QUIET_WITHIN
         before = -1
-        arrived = self._arrived()
+        arrived = self._counts().arrived
         while arrived != before and time.monotonic() < deadline:
             await asyncio.sleep(_QUIET_FOR)
-            before, arrived = arrived, self._arrived()
+            before, arrived = arrived, self._counts().arrived
 
-    def _sent(self) -> int:
-        return sum(stream.sent for stream in self._stage.streams)
-
-    def _due(self) -> int:
-        return sum(viewer.due() for viewer in self._stage.viewers)
-
-    def _arrived(self) -> int:
-        return sum(viewer.arrived() for viewer in self._stage.viewers)
+    def _counts(self) -> _Counts:
+        viewers = self._stage.viewers
+        return _Counts(
+            sent=sum(stream.sent for stream in self._stage.streams),
+            due=sum(viewer.due() for viewer in viewers),
+            delivered=sum(viewer.delivered() for viewer in viewers),
+            arrived=sum(viewer.arrived() for viewer in viewers),
+        )
 
     def _figures(self) -> kernel.ProcessFigures:
         return kernel.process_figures(self._pid)
@@ -197,7 +203,7 @@ def percentile(ordered: list[float], share: float) -> float | None:
 
 def _evenly(viewers: list[Viewer], count: int) -> list[Viewer]:
     """First, last and between: who is served last waits longest."""
-    receiving = [viewer for viewer in viewers if viewer.watches]
+    receiving = [viewer for viewer in viewers if viewer.watches and viewer.traceable]
     if len(receiving) <= count:
         return receiving
     return [receiving[place * (len(receiving) - 1) // (count - 1)] for place in range(count)]

@@ -23,7 +23,7 @@ from load import kernel, sdp
 from load.dtls import Identity
 from load.peer import Peer
 from load.publishing import Stream
-from load.shapes import Media
+from load.shapes import Load, Media
 from load.stage import ADDRESS, ServerFailed, Stage, Viewer, in_turns
 from schemas.sfu import (
     NOTICE_FIELD,
@@ -75,6 +75,10 @@ class Parley:
             return "there is no sfu.worker yet"
         return None
 
+    @staticmethod
+    def refuses(load: Load) -> str | None:
+        return None
+
     @property
     def pid(self) -> int:
         if self._process is None:
@@ -112,6 +116,7 @@ class Parley:
         people = range(len(stage.load.people))
         await in_turns(people, meeting.publish)
         await meeting.all_live()
+        stage.pump.pause()
         await in_turns(people, meeting.subscribe)
 
     @property
@@ -303,7 +308,7 @@ class _Meeting:
         peer = self._peer(f"audio {index}")
         kernel.drop_rtp(peer.socket)
         sending = sdp.sending("audio", receives=person.slots > 0)
-        offer = sdp.offer(peer.local, [sending], slots=max(person.slots - 1, 0))
+        offer = sdp.offer(peer.local, [sending], ["audio"] * max(person.slots - 1, 0))
         enabled = person.audio is not None
         body = OfferAudio(user=self._users[index], sdp=offer, enabled=enabled)
         remote = sdp.parse(await self._control.call(self._id, body))

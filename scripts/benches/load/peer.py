@@ -49,6 +49,8 @@ class Peer:
         """A stream sends here, and its thread alone may protect packets: libsrtp is not thread-safe."""
         self.transport_sequence = 0
         self.rtp_received = 0
+        self.frames_received = 0
+        """Packets with the marker bit: ends of video frames, where no filter takes them."""
         self.sampled = False
         """RTP is opened, so that the rollover counter is known when this peer is looked at closely."""
         self._identity = identity
@@ -202,6 +204,7 @@ class Peer:
 
     def _received_rtp(self, data: bytes) -> None:
         self.rtp_received += 1
+        self.frames_received += data[1] >> 7
         if not self.sampled or self._keys is None:
             return
         try:
@@ -239,13 +242,18 @@ class Peer:
 
 
 class Upkeep:
-    """What connected clients do besides media: consent checks and receiver reports, spread over time."""
+    """What connected clients do besides media: consent checks and receiver reports, spread over time.
+
+    Peers may be added while it runs.
+    """
 
     _TURN = 0.05
 
     def __init__(self, peers: list[Peer], report_every: float) -> None:
         self._peers = peers
         self._report_every = report_every
+        self.reporting = True
+        """Off while a server has no turn: then only consent goes on."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -266,8 +274,11 @@ class Upkeep:
             await asyncio.sleep(self._TURN)
             after = time.monotonic() - started
             for index, peer in enumerate(self._peers):
-                phase = index / max(len(self._peers), 1)
-                if not peer.reports_itself and _due(before, after, self._report_every, phase):
+                if not peer.connected:
+                    continue
+                phase = index / len(self._peers)
+                reports = self.reporting and not peer.reports_itself
+                if reports and _due(before, after, self._report_every, phase):
                     peer.report()
                 if _due(before, after, _CONSENT_EVERY, phase):
                     peer.consent()

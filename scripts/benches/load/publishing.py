@@ -38,7 +38,7 @@ class Stream:
         self._octets = 0
         self._sequence = self._random.randrange(1 << 15)
         self._timestamp = self._random.randrange(1 << 31)
-        self._picture = self._random.randrange(1 << 15)
+        self.picture = self._random.randrange(1 << 15)
         self._clock_rate = 48000 if wire.kind == "audio" else 90000
         self._keyframe_frames = max(int(media.frames * _KEYFRAME_EVERY), 1)
         self._frame = 0
@@ -69,7 +69,7 @@ class Stream:
             self._octets += len(plain)
         self._frame += 1
         self._timestamp += self._clock_rate * self.interval_ns // 1_000_000_000
-        self._picture += 1
+        self.picture += 1
 
     def report(self) -> None:
         """Send a sender report once a second, with what this transport hears."""
@@ -93,23 +93,27 @@ class Stream:
         self._sequence += 1
         self._peer.transport_sequence += 1
         elements = [(self.wire.transport_cc, _short(self._peer.transport_sequence))]
-        start = b""
         if self.wire.kind == "audio":
             elements.append((self.wire.audio_level, bytes((0x80 | self._media.level,))))
-        else:
-            start = rtp.vp8_start(self._picture, position == 0, keyframe)
-        number, self._made = self._made, self._made + 1
+        header_extension = rtp.extension(elements)
+        room = self._random.randint(*self._media.size) - rtp.HEADER_LENGTH - len(header_extension)
         return rtp.packet(
             payload_type=self.wire.payload_type,
             marker=last and self.wire.kind == "video",
             sequence=self._sequence,
             timestamp=self._timestamp,
             ssrc=self.wire.ssrc,
-            header_extension=rtp.extension(elements),
-            start=start,
-            size=self._random.randint(*self._media.size),
-            tag=(self.index, number),
+            header_extension=header_extension,
+            payload=self.payload(position, keyframe, room),
         )
+
+    def payload(self, position: int, keyframe: bool, room: int) -> bytes:
+        """Of the frame's packet at `position`; `room` octets of it."""
+        start = b""
+        if self.wire.kind == "video":
+            start = rtp.vp8_start(self.picture, position == 0, keyframe)
+        number, self._made = self._made, self._made + 1
+        return rtp.tagged(start, room, self.index, number)
 
 
 class Pump:

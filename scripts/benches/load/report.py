@@ -57,7 +57,9 @@ def row(server: str, stage: Stage, windows: list[Window], resident_before: float
             if window.packets_arrived
         ),
         delivered=_median(
-            window.packets_arrived / window.packets_due for window in windows if window.packets_due
+            window.packets_delivered / window.packets_due
+            for window in windows
+            if window.packets_due
         ),
         p50_ms=_rounded(percentile(latencies, 0.50)),
         p99_ms=_rounded(percentile(latencies, 0.99)),

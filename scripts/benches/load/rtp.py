@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 
+HEADER_LENGTH = 12
 TAG_LENGTH = 8
 _TAG = struct.Struct("!HxxI")
 _FILLING = os.urandom(1500)
@@ -40,26 +41,28 @@ def packet(
     timestamp: int,
     ssrc: int,
     header_extension: bytes,
-    start: bytes,
-    size: int,
-    tag: tuple[int, int],
+    payload: bytes,
 ) -> bytes:
-    """One RTP packet of `size` octets: payload `start`, filling, and a tag at the very end (see `read_tag`)."""
-    first = 0x90 if header_extension else 0x80
+    """One RTP packet (RFC 3550 section 5.1); numbers are cut to their fields."""
     header = struct.pack(
         "!BBHII",
-        first,
+        0x90 if header_extension else 0x80,
         payload_type | (0x80 if marker else 0),
         sequence & 0xFFFF,
         timestamp & 0xFFFFFFFF,
         ssrc,
     )
-    filling = size - len(header) - len(header_extension) - len(start) - TAG_LENGTH
-    return header + header_extension + start + _FILLING[: max(filling, 0)] + _TAG.pack(*tag)
+    return header + header_extension + payload
+
+
+def tagged(start: bytes, length: int, stream: int, number: int) -> bytes:
+    """A payload: `start`, filling, and at the very end a tag for `read_tag`."""
+    filling = max(length - len(start) - TAG_LENGTH, 0)
+    return start + _FILLING[:filling] + _TAG.pack(stream, number)
 
 
 def read_tag(plain: bytes) -> tuple[int, int]:
-    """(stream, packet number) of a packet made by `packet`, however its header was rewritten."""
+    """(stream, packet number) of a packet with a tagged payload, however its header was rewritten."""
     stream, number = _TAG.unpack_from(plain, len(plain) - TAG_LENGTH)
     return stream, number
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from load.rtp import AUDIO_LEVEL as AUDIO_LEVEL
@@ -104,17 +105,21 @@ class Remote:
     password: str = ""
     lite: bool = False
     candidates: list[tuple[str, int]] = field(default_factory=list)
-    """UDP host candidates."""
+    """UDP host candidates, IPv4."""
     media: list[RemoteMedia] = field(default_factory=list)
 
 
-def offer(local: Local, sending: list[Sending], slots: int = 0, cname: str = "bench") -> str:
-    """Offer to send each of `sending`; then `slots` m-lines that only receive audio.
+def offer(
+    local: Local, sending: Sequence[Sending], receiving: Sequence[str] = (), cname: str = "bench"
+) -> str:
+    """Offer to send each of `sending`; then an m-line for each kind in `receiving` that only receives.
 
     We offer to be the DTLS client (RFC 8842 section 5.2 allows it), so that one role is enough here.
     """
     sections = [_sending_section(index, media, cname) for index, media in enumerate(sending)]
-    sections += [_section("audio", len(sending) + index, "recvonly") for index in range(slots)]
+    sections += [
+        _section(kind, len(sending) + index, "recvonly") for index, kind in enumerate(receiving)
+    ]
     return _description(local, sections)
 
 
@@ -174,7 +179,7 @@ def sending(kind: str, *, receives: bool = False) -> Sending:
 
 def _read_candidate(remote: Remote, value: str) -> None:
     fields = value.split()
-    udp_host = fields[2].lower() == "udp" and fields[7] == "host"
+    udp_host = fields[2].lower() == "udp" and fields[7] == "host" and ":" not in fields[4]
     candidate = (fields[4], int(fields[5]))
     if udp_host and fields[1] == "1" and candidate not in remote.candidates:
         remote.candidates.append(candidate)

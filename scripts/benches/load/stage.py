@@ -9,12 +9,13 @@ from typing import Protocol, TypeVar
 
 from load import kernel
 from load.dtls import Identity
-from load.peer import Peer
+from load.peer import Peer, Upkeep
 from load.publishing import Pump, Stream
 from load.shapes import Load
 
 ADDRESS = "10.200.0.1"
 CONCURRENT_SETUPS = 12
+_REPORT_EVERY = 1.0
 
 Item = TypeVar("Item")
 
@@ -30,10 +31,16 @@ class Viewer:
     name: str
     peers: list[Peer]
     watches: list[Stream]
+    traceable: bool = True
+    """Whether what arrives are the very packets that were sent, so that each can be timed."""
 
     def arrived(self) -> int:
         """RTP packets that reached this person's sockets so far, filtered or not."""
         return sum(kernel.drops(peer.socket) + peer.rtp_received for peer in self.peers)
+
+    def delivered(self) -> int:
+        """How much of `due` has come: the packets, unless the server makes packets of its own."""
+        return self.arrived()
 
     def due(self) -> int:
         """RTP packets sent so far by the streams this person watches."""
@@ -50,11 +57,15 @@ class Stage:
     viewers: list[Viewer] = field(default_factory=list)
     peers: list[Peer] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.upkeep = Upkeep(self.peers, _REPORT_EVERY)
+
     def add_stream(self, stream: Stream) -> None:
         self.streams.append(stream)
         self.pump.add(stream)
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        await self.upkeep.stop()
         self.pump.close()
         for peer in self.peers:
             peer.close()
@@ -70,13 +81,18 @@ class Server(Protocol):
         """Why it can't run here; None when it can."""
         ...
 
+    @staticmethod
+    def refuses(load: Load) -> str | None:
+        """Why it can't carry this load; None when it can."""
+        ...
+
     @property
     def pid(self) -> int: ...
 
     async def start(self) -> None: ...
 
     async def set_up(self, stage: Stage, identity: Identity) -> None:
-        """Connect everyone. The pump runs, so that first keyframes flow; viewers' RTP is filtered."""
+        """Connect everyone, with viewers' RTP filtered. Leaves the pump paused."""
         ...
 
     async def stop(self) -> None: ...
