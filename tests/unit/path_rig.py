@@ -16,7 +16,6 @@ from sfu.path import Address, Codec, Inbound, Kind, LegSpec, PacketPath, Source,
 PathFactory = Callable[[socket.socket], PacketPath]
 
 HEADER = struct.Struct("!BBHII")
-_keys = itertools.count(1)
 
 
 def _session(key: bytes, ssrc_type: int) -> Session:
@@ -26,9 +25,9 @@ def _session(key: bytes, ssrc_type: int) -> Session:
     return Session(policy)
 
 
-def session_pair() -> tuple[Session, Session, Session]:
-    """What protects and what opens, with one key of their own; a second opener has seen nothing yet."""
-    key = next(_keys).to_bytes(44, "big")
+def sessions(number: int) -> tuple[Session, Session, Session]:
+    """What protects and what opens under one key; a second opener has seen nothing yet."""
+    key = number.to_bytes(44, "big")
     return (
         _session(key, Policy.SSRC_ANY_OUTBOUND),
         _session(key, Policy.SSRC_ANY_INBOUND),
@@ -103,14 +102,16 @@ def vp8(
 class Remote:
     """One client: a socket, and the SRTP association with the path."""
 
-    def __init__(self, path: PacketPath, port: int, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, path: PacketPath, port: int, host: str = "127.0.0.1", *, number: int = 1
+    ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.bind((host, 0))
         self.socket.settimeout(2)
         self.server = (host, port)
-        self.protects, theirs_in, _ = session_pair()
-        theirs_out, self.opens, self.opens_again = session_pair()
+        self.protects, theirs_in, _ = sessions(2 * number)
+        theirs_out, self.opens, self.opens_again = sessions(2 * number + 1)
         self.transport = path.open_transport(theirs_in, theirs_out, self.address)
 
     @property
@@ -164,17 +165,17 @@ class Rig:
         self.port = sock.getsockname()[1]
         self.path = factory(sock)
         self.now_us = 1_000_000
-        self._remotes: list[Remote] = []
+        self.remotes: list[Remote] = []
         self._ssrcs = itertools.count(0x5000)
 
     def close(self) -> None:
         self.path.close()
-        for remote in self._remotes:
+        for remote in self.remotes:
             remote.close()
 
     def remote(self, host: str = "127.0.0.1") -> Remote:
-        remote = Remote(self.path, self.port, host)
-        self._remotes.append(remote)
+        remote = Remote(self.path, self.port, host, number=len(self.remotes) + 1)
+        self.remotes.append(remote)
         return remote
 
     def drain(self, after_us: int = 0) -> Inbound:

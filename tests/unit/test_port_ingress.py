@@ -6,7 +6,7 @@ import random
 import socket
 
 import pytest
-from path_rig import PathFactory, Rig, rtp, session_pair
+from path_rig import PathFactory, Rig, rtp, sessions
 from pylibsrtp import Error as SrtpError
 
 from sfu.path import Datagram
@@ -65,7 +65,7 @@ def test_plain_datagrams_go_out_as_they_are(rig: Rig) -> None:
 
 def test_strangers_cost_a_look_and_no_more(rig: Rig) -> None:
     remote = rig.remote()
-    remote.protects, _, _ = session_pair()
+    remote.protects, _, _ = sessions(99)
     remote.send(rtp(1, 0, PUBLISHER))
     remote.send_rtcp(rtcp.build([rtcp.ReceiverReport(ssrc=5)]))
     rig.drain()
