@@ -32,6 +32,7 @@ from schemas.sfu import (
     worker_key,
 )
 from sfu.session import Result
+from sfu.tasks import end
 
 OUTBOX_LIMIT = 10_000
 """Replies and notices that wait for Redis; past it the oldest are dropped and counted."""
@@ -72,10 +73,12 @@ class Control:
 
     async def run(self) -> None:
         """Listen, send and keep the registration fresh, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._forever(self._listen))
-            group.create_task(self._forever(self._send))
-            group.create_task(self._forever(self._heartbeat))
+        works = (self._listen, self._send, self._heartbeat)
+        tasks = [asyncio.create_task(self._forever(work)) for work in works]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            await end(tasks)
 
     async def registered(self) -> None:
         """Wait for the first registration: from then on, meetings may be placed here."""

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -18,6 +18,7 @@ from redis import asyncio as aioredis
 
 from config.settings import Settings
 from schemas import sfu as wire
+from sfu.tasks import end
 from sfu.worker import Worker
 
 T = TypeVar("T")
@@ -26,9 +27,7 @@ N = TypeVar("N")
 WIDTH, HEIGHT, FPS = 320, 180, 15
 
 
-async def until(
-    condition: Callable[[], T], within: float = 10.0, what: str = "condition"
-) -> T:
+async def until(condition: Callable[[], T], within: float = 10.0, what: str = "condition") -> T:
     """Poll until the condition is true; its value."""
     limit = time.monotonic() + within
     while not (value := condition()):
@@ -114,19 +113,20 @@ class Controller:
         ]
 
     async def notice(self, kind: type[N], within: float = 10.0, **fields: object) -> N:
-        found = await until(
-            lambda: self.seen(kind, **fields), within, f"{kind.__name__} {fields}"
-        )
+        found = await until(lambda: self.seen(kind, **fields), within, f"{kind.__name__} {fields}")
         return found[0]
 
     async def run(self, ready: asyncio.Event) -> None:
-        async with self._redis.pubsub() as pubsub, asyncio.TaskGroup() as group:
+        async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(self._reply_to)
+            reading = asyncio.create_task(self._read_notices())
             ready.set()
-            group.create_task(self._read_notices())
-            async for message in pubsub.listen():
-                if message["type"] == "message":
-                    self._reply(message["data"])
+            try:
+                async for message in pubsub.listen():
+                    if message["type"] == "message":
+                        self._reply(message["data"])
+            finally:
+                await end([reading])
 
     def _reply(self, data: bytes) -> None:
         reply = msgspec.msgpack.decode(data, type=wire.Reply)
@@ -138,7 +138,8 @@ class Controller:
         last = b"0"
         while True:
             for _, entries in await self._redis.xread({wire.NOTICE_STREAM: last}, block=500):
-                for last, fields in entries:  # noqa: B020
+                for entry_id, fields in entries:
+                    last = entry_id
                     self._take(fields[wire.NOTICE_FIELD])
 
     def _take(self, data: bytes) -> None:
@@ -160,9 +161,7 @@ async def controlling(redis_url: str, worker: Worker) -> AsyncIterator[Controlle
         await asyncio.wait_for(ready.wait(), 5)
         yield controller
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await end([task])
         await redis.aclose()
 
 
@@ -194,9 +193,7 @@ class Camera:
             await asyncio.sleep(max(0, began + (number + 1) / self._fps - time.monotonic()))
 
     async def stop(self) -> None:
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await end([self._task])
 
 
 class Microphone:
@@ -232,9 +229,7 @@ class Microphone:
             await asyncio.sleep(max(0, began + (number + 1) / 100 - time.monotonic()))
 
     async def stop(self) -> None:
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await end([self._task])
 
 
 class Participant:
@@ -299,9 +294,7 @@ class Participant:
         await self._cameras.pop(kind).stop()
         self.outgoing.pop(kind).close()
 
-    async def subscribe(
-        self, *feeds: wire.Feed, without: tuple[wire.Feed, ...] = ()
-    ) -> None:
+    async def subscribe(self, *feeds: wire.Feed, without: tuple[wire.Feed, ...] = ()) -> None:
         await self.controller.done(
             wire.Subscribe(user=self.user, subscribe=list(feeds), unsubscribe=list(without))
         )
@@ -341,8 +334,16 @@ class Participant:
         found = await inbound_stats(self.audio, "audio")
         return [s.packets_received or 0 for s in sorted(found, key=lambda s: int(s.mid or 0))]
 
+    async def hears(self, packets: int = 20, within: float = 10.0) -> None:
+        """Wait until so many more audio packets have come."""
+        start = sum(await self.audio_packets())
+        limit = time.monotonic() + within
+        while (got := sum(await self.audio_packets()) - start) < packets:
+            assert time.monotonic() < limit, f"{got} of {packets} audio packets in {within} s"
+            await asyncio.sleep(0.03)
+
     async def close(self) -> None:
-        self._task.cancel()
+        await end([self._task])
         for camera in self._cameras.values():
             await camera.stop()
         if self.microphone:
@@ -350,8 +351,6 @@ class Participant:
         for connection in [self.audio, self.inbound, *self.outgoing.values()]:
             if connection is not None:
                 connection.close()
-        with suppress(asyncio.CancelledError):
-            await self._task
 
     # inside
 
