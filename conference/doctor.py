@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
+import importlib
 import ipaddress
 import resource
 import socket
@@ -35,6 +35,7 @@ _FILES_WANTED = 16_384
 _FILES_NEEDED = 1_024
 _UDP_BUFFER = 4 * 1024 * 1024
 _SECRET_LENGTH = 32
+_NATIVE_MODULE = "sfu.native.path"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -351,16 +352,12 @@ def native(wanted: Literal["auto", "on", "off"], origin: str | None) -> Finding:
 
 
 def native_origin() -> str | None:
-    """The file of the compiled module sfu.native, when there is one."""
-    spec = importlib.util.find_spec("sfu.native")
-    if spec is None:
+    """The file of the compiled packet path, when it is there and loads."""
+    try:
+        module = importlib.import_module(_NATIVE_MODULE)
+    except ImportError:
         return None
-    if spec.origin and spec.origin.endswith(".so"):
-        return spec.origin
-    for folder in spec.submodule_search_locations or []:
-        for path in sorted(Path(folder).glob("*.so")):
-            return str(path)
-    return None
+    return module.__file__
 
 
 def secret(settings: Settings) -> Finding:

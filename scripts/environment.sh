@@ -22,13 +22,21 @@ fingerprint() (
     cd "$root"
     {
         printf '%s\n' "$root"
-        { # some of these may not be there
-            find pyproject.toml setup.py config/constraints.txt sfu/native -type f \
-                \( -name '*.toml' -o -name '*.py' -o -name '*.txt' -o -name '*.pyx' -o -name '*.pxd' \
-                -o -name '*.c' -o -name '*.h' \) 2>/dev/null || true
-        } | LC_ALL=C sort | xargs sha256sum
+        sources | LC_ALL=C sort | xargs sha256sum
     } | sha256sum | cut -d' ' -f1
 )
+
+# Without what is built from them: the .c or .cpp beside a .pyx.
+sources() {
+    local file
+    find pyproject.toml setup.py config/constraints.txt sfu/native -type f \
+        ! -name '*.so' ! -name '*.pyc' 2>/dev/null | while read -r file; do
+        case $file in
+        *.c | *.cpp) [ -e "${file%.*}.pyx" ] || printf '%s\n' "$file" ;;
+        *) printf '%s\n' "$file" ;;
+        esac
+    done || true # not all of these need be there
+}
 
 # ensure_environment STAMP [EXTRA]: .venv with the project in it, quick when nothing has changed.
 # An installation with extras also serves those who want none.
