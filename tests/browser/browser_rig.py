@@ -11,20 +11,19 @@ import subprocess
 import sys
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import aiohttp
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from conference.tokens import issue, user_named
 
 ROOT = Path(__file__).parents[2]
 ARTIFACTS = ROOT / "test-artifacts"
-CHROMIUM_FLAGS = [
+BARE_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -32,9 +31,12 @@ CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--allow-loopback-in-peer-connection",
+]
+CHROMIUM_FLAGS = [
+    *BARE_FLAGS,
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
-    "--allow-loopback-in-peer-connection",
     "--autoplay-policy=no-user-gesture-required",
 ]
 READY_WITHIN = 60.0
@@ -85,7 +87,9 @@ class Parley:
 
     def worker_of(self, meeting_id: str) -> int:
         """The process id of the worker that took the meeting last."""
-        (*_, name) = re.findall(rf"meeting_opened .*meeting_id={meeting_id} process=(\S+)", self.log)
+        (*_, name) = re.findall(
+            rf"meeting_opened .*meeting_id={meeting_id} process=(\S+)", self.log
+        )
         return int(re.findall(rf"process started .*child={name} pid=(\d+)", self.log)[-1])
 
     @property
@@ -116,13 +120,17 @@ class Meeting:
     code: str
 
     @classmethod
-    async def create(cls, http: aiohttp.ClientSession, parley: Parley) -> Meeting:
-        headers = {"Authorization": f"Bearer {parley.token('alice')}"}
-        body = {"name": "Weekly planning", "meetingType": "scheduled"}
+    async def create(
+        cls, http: aiohttp.ClientSession, headers: dict[str, str], kind: str = "scheduled"
+    ) -> Meeting:
+        body = {"name": "Weekly planning", "meetingType": kind}
         async with http.post("/meetings", json=body, headers=headers) as response:
             made = await response.json()
             assert response.status == 200, made
         return cls(http, headers, made["id"], made["joinCode"])
+
+    async def another(self, kind: str) -> Meeting:
+        return await self.create(self.http, self.headers, kind)
 
     async def participants(self) -> dict[str, dict[str, Any]]:
         async with self.http.get(f"/meetings/{self.id}", headers=self.headers) as response:
@@ -144,7 +152,7 @@ class Person:
     link: str
     context: BrowserContext
     page: Page
-    errors: list[str] = field(default_factory=list)
+    errors: list[str]
 
     async def open(self) -> None:
         await self.page.goto(self.link)
@@ -241,10 +249,7 @@ class Host:
         page = await made.new_page()
         token = self.parley.token(name)
         link = f"{self.parley.address}/join/{meeting.code}#token={token}"
-        person = Person(name, str(user_named(name).id), link, made, page)
-        page.on("pageerror", lambda error: person.errors.append(str(error)))
-        page.on("console", lambda message: _note(person, message.type, message.text))
-        return person
+        return Person(name, str(user_named(name).id), link, made, page, note_errors(page))
 
 
 async def admit(moderator: Person, guest: Person) -> None:
@@ -267,10 +272,17 @@ async def until(probe: Any, what: str, seconds: float) -> Any:
         await asyncio.sleep(0.1)
 
 
-def _note(person: Person, kind: str, text: str) -> None:
-    """Refusals of requests are part of some tests; everything else on the console is a defect."""
-    if kind == "error" and "Failed to load resource" not in text:
-        person.errors.append(text)
+def note_errors(page: Page) -> list[str]:
+    """Collects what goes wrong on the page. Refusals of requests are part of some tests, nothing else is."""
+    errors: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            errors.append(message.text)
+
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", note)
+    return errors
 
 
 def _free_port(kind: socket.SocketKind) -> int:

@@ -53,6 +53,7 @@ async def host(parley: Parley, browser: Browser) -> AsyncIterator[Host]:
 async def meeting(parley: Parley) -> AsyncIterator[Meeting]:
     """A scheduled meeting of alice's, not started."""
     async with aiohttp.ClientSession(parley.address) as http:
-        made = await Meeting.create(http, parley)
+        headers = {"Authorization": f"Bearer {parley.token('alice')}"}
+        made = await Meeting.create(http, headers)
         yield made
         await made.delete()

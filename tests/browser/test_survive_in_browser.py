@@ -73,7 +73,9 @@ async def test_a_short_network_loss(host: Host, meeting: Meeting) -> None:
     await bob.context.set_offline(True)
     await expect(chip).to_have_text("Reconnecting…", timeout=10_000)
     await alice.press("camera")  # what bob misses now reaches him later
-    await alice.until("() => !parley.meeting.people.find((p) => p.userId === parley.meeting.me).video")
+    await alice.until(
+        "() => !parley.meeting.people.find((p) => p.userId === parley.meeting.me).video"
+    )
     await bob.context.set_offline(False)
     await expect(chip).to_have_text("Connected", timeout=10_000)
     await expect(bob.page.locator(f"{bob.tile(alice)} video")).to_be_hidden()
@@ -121,10 +123,13 @@ async def test_the_media_worker_is_killed(
 async def test_an_expired_channel_is_replaced(host: Host, meeting: Meeting) -> None:
     """As after a night with the lid closed: the place is lost, the client knocks again by itself."""
     alice, bob = await pair(host, meeting)
+    await bob.context.set_offline(True)
     queue_id = (await meeting.participants())[bob.user_id]["queueId"]
     headers = {"Authorization": f"Bearer {host.parley.token('bob')}"}
     async with meeting.http.delete(f"/channels/{queue_id}", headers=headers) as response:
         assert response.status == 204
+    await expect(alice.page.locator(alice.tile(bob))).to_have_count(0)
+    await bob.context.set_offline(False)
     await bob.page.wait_for_selector("text=Waiting to be let in")
     await alice.page.click(".toast button:has-text('Admit')")
     await bob.page.wait_for_selector(".room")

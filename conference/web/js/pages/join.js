@@ -95,6 +95,7 @@ function view(visit, meeting, room) {
 function openRoom(visit, meeting) {
   const room = new Room(visit, meeting);
   show(room.element);
+  room.element.querySelector("h1").focus();
   return room;
 }
 

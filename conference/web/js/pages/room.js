@@ -109,11 +109,15 @@ export class Room {
     on(this.#visit.devices, "change", () => this.#followDevices());
     on(this.#visit.devices, "lost", ({ detail }) => toast(detail));
     on(this.#speakers, "change", () => this.#drawSoon());
-    on(document, "keydown", (event) => {
-      if (event.key === "?") shortcutsDialog();
-    });
+    on(document, "keydown", (event) => this.#heedKey(event));
     // Any touch of the page is what the browser waits for before it plays sound.
     on(document, "click", () => this.#speakers.blocked && this.#speakers.unblock());
+  }
+
+  #heedKey({ key }) {
+    if (document.querySelector("dialog[open]")) return;
+    if (key === "?") shortcutsDialog();
+    if (key === "Escape") this.#side.hide();
   }
 
   #open(name) {

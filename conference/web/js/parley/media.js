@@ -54,6 +54,7 @@ export class Media extends EventTarget {
   /** Connects everything that should be connected; again after a reset or a rejoin. */
   start() {
     this.#running = true;
+    this.#lostAt = -Infinity;
     this.#watching.reset();
     this.voice.open();
     for (const connection of this.#published.values()) connection.open();

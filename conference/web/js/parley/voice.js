@@ -12,6 +12,7 @@ export class Voice extends EventTarget {
   #id;
   #connection;
   #calls = new Sequence();
+  #offers = new Sequence();
   #told;
   #microphone = null;
 
@@ -26,7 +27,7 @@ export class Voice extends EventTarget {
     this.tracks = [];
     this.#connection = new Publishing({
       build: (pc) => this.#build(pc, slots),
-      send: (sdp) => api.offerAudio(meetingId, sdp),
+      send: (sdp) => this.#offers.run(() => api.offerAudio(meetingId, sdp)),
     });
     this.#connection.addEventListener("state", () => this.#changed());
     this.#connection.addEventListener("refused", ({ detail }) => this.#emit("refused", detail));

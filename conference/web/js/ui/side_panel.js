@@ -18,11 +18,10 @@ export class SidePanel {
     this.#onClose = onClose;
     const close = h(
       "button",
-      { type: "button", class: "quiet round compact", "aria-label": "Close panel", title: "Close (Esc)", onclick: () => this.#hide() },
+      { type: "button", class: "quiet round compact", "aria-label": "Close panel", title: "Close (Esc)", onclick: () => this.hide() },
       icon("close"),
     );
     this.element = h("aside", { class: "side", hidden: true, "aria-label": "Side panel" }, h("header", {}, this.#title, close), this.#body);
-    this.element.addEventListener("keydown", ({ key }) => key === "Escape" && this.#hide());
   }
 
   /** Shows the content, or hides it when it is shown. @param {HTMLElement} opener gets the focus back */
@@ -56,7 +55,9 @@ export class SidePanel {
     this.element.hidden = true;
   }
 
-  #hide() {
+  /** By the user; the focus goes back to where it came from. */
+  hide() {
+    if (!this.#current) return;
     this.close();
     this.#onClose();
     this.#opener?.focus();

@@ -20,8 +20,9 @@ export function statsPanel(meeting, names) {
     for (const id of history.keys()) {
       if (!figures.lines.some((line) => line.id === id)) history.delete(id);
     }
-    const shown = figures.lines.filter((line) => line.packets > 0);
-    element.replaceChildren(roundTrip(figures.roundTrip), ...shown.map((line) => figure(line, remember(history, line), names)));
+    const shown = figures.lines.filter((line) => line.packets > 0).sort((a, b) => rank(a) - rank(b));
+    const rows = shown.map((line) => figure(line, remember(history, line), names));
+    element.replaceChildren(roundTrip(figures.roundTrip), ...rows);
   };
   const open = () => {
     timer = setInterval(update, INTERVAL);
@@ -29,6 +30,11 @@ export function statsPanel(meeting, names) {
   };
   const close = () => clearInterval(timer);
   return { title: "Statistics", element, update, open, close };
+}
+
+/** What we send first, sound last. */
+function rank({ direction, media }) {
+  return (direction === "in" ? 2 : 0) + (media === "audio" ? 1 : 0);
 }
 
 function remember(history, line) {
@@ -61,7 +67,7 @@ function figure(line, past, names) {
 
 function title({ direction, source, media }, names) {
   if (direction === "out") return { audio: "Your microphone", video: "Your camera", screen: "Your screen" }[source];
-  if (media === "audio") return "Sound of the meeting";
+  if (media === "audio") return "Sound of a speaker";
   const [userId, type] = source.split("/");
   if (!type) return "Video";
   return type === "screen" ? `${names.of(userId)}’s screen` : names.of(userId);

@@ -17,7 +17,7 @@ export class Toolbar {
 
   /** @param {Tool[]} tools */
   constructor(tools) {
-    this.element = h("div", { class: "toolbar", role: "toolbar", "aria-label": "Meeting controls" });
+    this.element = h("div", { class: "toolbar", role: "group", "aria-label": "Meeting controls" });
     for (const tool of tools) this.element.append(this.#make(tool));
     const byKey = new Map(tools.filter((tool) => tool.key).map((tool) => [tool.key, tool]));
     this.#keys = (event) => {
