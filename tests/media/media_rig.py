@@ -24,8 +24,6 @@ from sfu.worker import Worker
 T = TypeVar("T")
 N = TypeVar("N")
 
-WIDTH, HEIGHT, FPS = 320, 180, 15
-
 
 async def until(condition: Callable[[], T], within: float = 10.0, what: str = "condition") -> T:
     """Poll until the condition is true; its value."""
@@ -103,7 +101,7 @@ class Controller:
     def on_notice(self, listener: Callable[[wire.Notice], None]) -> None:
         self._listeners.append(listener)
 
-    def seen(self, kind: type[N], **fields: object) -> list[N]:
+    def seen(self, kind: type[N], /, **fields: object) -> list[N]:
         """Notices of this kind so far whose fields have these values."""
         return [
             notice.body
@@ -112,7 +110,7 @@ class Controller:
             and all(getattr(notice.body, name) == value for name, value in fields.items())
         ]
 
-    async def notice(self, kind: type[N], within: float = 10.0, **fields: object) -> N:
+    async def notice(self, kind: type[N], /, within: float = 10.0, **fields: object) -> N:
         found = await until(lambda: self.seen(kind, **fields), within, f"{kind.__name__} {fields}")
         return found[0]
 
@@ -166,31 +164,42 @@ async def controlling(redis_url: str, worker: Worker) -> AsyncIterator[Controlle
 
 
 class Camera:
-    """Moving noise of a few kB a frame: enough packets for loss to mean something."""
+    """A moving picture of large squares, or of `noise`: then enough packets a frame for loss to mean something."""
 
-    def __init__(self, fps: int = FPS, width: int = WIDTH, height: int = HEIGHT) -> None:
+    def __init__(self, fps: int = 15, width: int = 320, height: int = 180, *, noise: bool = False):
         self.generator = webrtc.VideoTrackGenerator()
         self.track = self.generator.track
+        self.sent = 0
         self._fps, self._width, self._height = fps, width, height
+        self._grain = 2 if noise else 32
         self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
         writer = self.generator.writable.get_writer()
-        pixels = self._width * self._height
-        noise = os.urandom(pixels * 2)
-        chroma = bytes([128]) * (pixels // 2)
+        texture = self._texture(2 * self._height)
+        size = self._width * self._height
+        chroma = bytes([128]) * (size // 2)
         began = time.monotonic()
-        for number in range(1 << 30):
-            start = number * 7919 % pixels
-            data = noise[start : start + pixels] + chroma
+        while True:
+            start = self.sent * 3 % self._height * self._width
             init = webrtc.VideoFrameBufferInit(
                 format="I420",
                 coded_width=self._width,
                 coded_height=self._height,
                 timestamp=int((time.monotonic() - began) * 1_000_000),
             )
-            await writer.write(webrtc.VideoFrame(data, init))
-            await asyncio.sleep(max(0, began + (number + 1) / self._fps - time.monotonic()))
+            await writer.write(webrtc.VideoFrame(texture[start : start + size] + chroma, init))
+            self.sent += 1
+            await asyncio.sleep(max(0, began + self.sent / self._fps - time.monotonic()))
+
+    def _texture(self, rows: int) -> bytes:
+        """Twice the same picture below itself, so that it can scroll for ever."""
+        lines: list[bytes] = []
+        while len(lines) < rows // 2:
+            values = os.urandom(self._width // self._grain + 1)
+            line = b"".join(bytes([value]) * self._grain for value in values)[: self._width]
+            lines += [line] * self._grain
+        return b"".join(lines[: rows // 2] * 2)
 
     async def stop(self) -> None:
         await end([self._task])
