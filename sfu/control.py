@@ -104,18 +104,23 @@ class Control:
     # commands
 
     async def _listen(self) -> None:
-        async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(command_channel(self._worker))
+        try:
+            async with self._redis.pubsub() as pubsub:
+                await pubsub.subscribe(command_channel(self._worker))
+                while True:
+                    message = await pubsub.get_message(timeout=SOCKET_TIMEOUT)
+                    if message is not None:
+                        await self._message(message)
+        finally:
+            # Who hears no commands must not be given meetings: no heartbeat until subscribed again.
             self._registered.clear()
-            while True:
-                message = await pubsub.get_message(timeout=SOCKET_TIMEOUT)
-                if message is None:
-                    continue
-                if message["type"] == "subscribe":
-                    await self.register()
-                    self._registered.set()
-                elif message["type"] == "message":
-                    self._command(message["data"])
+
+    async def _message(self, message: dict[str, object]) -> None:
+        if message["type"] == "subscribe":
+            await self.register()
+            self._registered.set()
+        elif message["type"] == "message" and isinstance(message["data"], bytes):
+            self._command(message["data"])
 
     def _command(self, data: bytes) -> None:
         try:
