@@ -1,0 +1,93 @@
+"""Inputs for the fuzz targets: well-formed ones to begin with, and what becomes of them."""
+
+from __future__ import annotations
+
+import random
+import struct
+
+from aioice import stun
+
+from sfu.rtp import rtcp, twcc
+
+_INTERESTING = (0, 1, 2, 0x0F, 0x10, 0x7F, 0x80, 0x8F, 0xC8, 0xCD, 0xCE, 0xFF)
+
+
+def _rtp(first: int, payload_type: int, rest: bytes) -> bytes:
+    return struct.pack("!BBHII", first, payload_type, 7, 900, 1000) + rest
+
+
+def _stun() -> bytes:
+    message = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
+    message.attributes["USERNAME"] = "abcd:efgh"
+    message.attributes["PRIORITY"] = 1
+    message.attributes["ICE-CONTROLLING"] = 77
+    message.attributes["USE-CANDIDATE"] = None
+    message.add_message_integrity(b"password")
+    return bytes(message)
+
+
+def seeds() -> list[bytes]:
+    elements = struct.pack("!HH", 0xBEDE, 2) + b"\x10\x94\x31\x00\x07\x22ab"
+    two_byte = struct.pack("!HH", 0x1000, 2) + b"\x01\x01\x94\x00\x09\x02ab"
+    picture = b"\x90\xe0\x80\x07\x09\x20\x00frame"
+    reports: list[rtcp.Rtcp] = [
+        rtcp.SenderReport(
+            ssrc=1,
+            ntp=2,
+            timestamp=3,
+            packets=4,
+            octets=5,
+            reports=[rtcp.ReportBlock(ssrc=6, lost=-1)],
+        ),
+        rtcp.SourceDescription(cnames={1: "alice", 2: "bob"}),
+        rtcp.Nack(sender_ssrc=1, media_ssrc=2, sequences=[65_535, 0, 3, 99]),
+        rtcp.PictureLoss(sender_ssrc=1, media_ssrc=2),
+        rtcp.FullIntraRequest(sender_ssrc=1, entries=[(2, 3)]),
+        rtcp.Remb(sender_ssrc=1, bitrate=1_000_000, ssrcs=[2]),
+        rtcp.Goodbye(ssrcs=[1]),
+    ]
+    feedback = twcc.FeedbackBuilder().build(
+        [(n, n * n * 200) for n in range(0, 90, 1) if n % 7], 1, 2
+    )
+    return [
+        _rtp(0x80, 96, picture),
+        _rtp(0x90, 0xE0, elements + picture),
+        _rtp(0x92, 98, bytes(8) + two_byte + b"\xa8\x81\x05\x00\x00vp9"),
+        _rtp(0xB0, 97, elements + b"\x00\x07" + picture + b"\x00\x00\x03"),
+        _rtp(0x80, 100, b"\x78\x00\x02\x67\x42\x00\x02\x65\x88"),
+        _rtp(0x80, 102, b"\x20\x01\x12\x0a\x0b"),
+        picture,
+        b"\x7c\x85\x00\x11",
+        rtcp.build(reports),
+        *(rtcp.build([report]) for report in reports),
+        rtcp.build(feedback),
+        twcc.write(feedback[0]),
+        _stun(),
+    ]
+
+
+def mutate(data: bytes, chance: random.Random, others: list[bytes]) -> bytes:
+    out = bytearray(data)
+    for _ in range(chance.randrange(1, 5)):
+        _mutate_once(out, chance, others)
+    return bytes(out[:1400])
+
+
+def _mutate_once(out: bytearray, chance: random.Random, others: list[bytes]) -> None:
+    at = chance.randrange(len(out) + 1)
+    match chance.randrange(7):
+        case 0:
+            del out[at:]
+        case 1:
+            del out[at : at + chance.randrange(1, 5)]
+        case 2:
+            out[at:at] = chance.randbytes(chance.randrange(1, 9))
+        case 3 if at < len(out):
+            out[at] ^= 1 << chance.randrange(8)
+        case 4 if at < len(out):
+            out[at] = chance.choice(_INTERESTING)
+        case 5:
+            other = chance.choice(others)
+            out[at:] = other[chance.randrange(len(other) + 1) :]
+        case 6:
+            out += out[:at]

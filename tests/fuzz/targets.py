@@ -1,0 +1,189 @@
+"""What is fuzzed: every parser that reads bytes of the network, and the whole packet path behind it.
+
+A target takes any bytes and may raise ValueError, nothing else. Where two readings of the same bytes must
+agree, it checks that as well.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable
+
+from pylibsrtp import Error as SrtpError
+from pylibsrtp import Policy, Session
+
+from sfu import stun
+from sfu.path import Codec, LegSpec, PacketPath, Source, TrackSpec
+from sfu.rtp import extensions, header, keyframe, rtcp, rtx, twcc, vp8
+
+Target = Callable[[bytes], None]
+
+SSRC, RTX_SSRC = 1000, 1001
+
+
+def read_rtp(data: bytes) -> None:
+    packet = header.parse(data)
+    assert 12 <= packet.payload_at <= packet.payload_end <= len(data)
+    if not packet.extension_at:
+        return
+    assert 16 <= packet.extension_at <= packet.extension_end == packet.payload_at
+    start, end = packet.extension_at, packet.extension_end
+    for _, at, value_at, value_end in extensions.elements(data, packet.profile, start, end):
+        assert start <= at < value_at <= value_end <= end
+    _, block = extensions.remap(data, packet.profile, start, end, {1: 3, 2: 1, 200: 7})
+    assert len(block) == end - start
+
+
+def read_rtx(data: bytes) -> None:
+    packet = header.parse(data)
+    original = rtx.unwrap(packet, 96, SSRC)
+    if original is None:
+        return
+    again = header.parse(original)
+    wrapped = rtx.wrap(
+        original, again.payload_at, packet.payload_type, packet.ssrc, packet.sequence
+    )
+    assert rtx.unwrap(header.parse(wrapped), 96, SSRC) == original
+
+
+def read_vp8(data: bytes) -> None:
+    descriptor = vp8.parse(data, 0, len(data))
+    assert descriptor.picture_id_at + (descriptor.picture_id_bits > 7) < len(data)
+    assert descriptor.tl0_at < len(data)
+    changed = bytearray(data)
+    vp8.Shift(5, 9).apply(changed, descriptor)
+    assert len(changed) == len(data)
+    assert vp8.parse(bytes(changed), 0, len(data)).picture_id_bits == descriptor.picture_id_bits
+
+
+def read_keyframes(data: bytes) -> None:
+    for detect in keyframe.DETECTORS.values():
+        assert detect(data, 0, len(data)) in (True, False)
+        # Nothing behind the end may matter.
+        half = len(data) // 2
+        assert detect(data, 0, half) == detect(data[:half], 0, half)
+
+
+def read_rtcp(data: bytes) -> None:
+    for packet in rtcp.parse(data):
+        # Names may not be UTF-8, and feedback has its own target.
+        if isinstance(packet, rtcp.SourceDescription | twcc.TransportFeedback):
+            continue
+        (again,) = rtcp.parse(rtcp.build([packet]))
+        if isinstance(packet, rtcp.Nack) and isinstance(again, rtcp.Nack):
+            assert set(again.sequences) == set(packet.sequences)  # repeated ones are merged
+        else:
+            assert again == packet
+
+
+def read_feedback(data: bytes) -> None:
+    feedback = twcc.parse(1, 2, data)
+    assert len(feedback.arrivals) <= 0xFFFF
+    assert twcc.parse(1, 2, twcc.write(feedback)) == feedback
+
+
+def read_stun(data: bytes) -> None:
+    check = stun.parse(data)
+    assert isinstance(stun.authentic(check, "password"), bool)
+
+
+PARSERS: dict[str, Target] = {
+    "rtp": read_rtp,
+    "rtx": read_rtx,
+    "vp8": read_vp8,
+    "keyframe": read_keyframes,
+    "rtcp": read_rtcp,
+    "feedback": read_feedback,
+    "stun": read_stun,
+}
+
+
+def _session(key: int, ssrc_type: int) -> Session:
+    policy = Policy(
+        key=key.to_bytes(44, "big"),
+        ssrc_type=ssrc_type,
+        srtp_profile=Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
+    )
+    policy.allow_repeat_tx = True
+    return Session(policy)
+
+
+class WholePath:
+    """A path between one publisher and one viewer, fed by a peer that has the right keys."""
+
+    def __init__(self, open_path: Callable[[socket.socket], PacketPath]) -> None:
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        server.bind(("127.0.0.1", 0))
+        self._server = server.getsockname()
+        self._path = open_path(server)
+        self._client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._client.bind(("127.0.0.1", 0))
+        self._protects = _session(1, Policy.SSRC_ANY_OUTBOUND)
+        self._now_us = self._number = 0
+        path = self._path
+        transport = path.open_transport(
+            _session(1, Policy.SSRC_ANY_INBOUND),
+            _session(2, Policy.SSRC_ANY_OUTBOUND),
+            self._client.getsockname(),
+        )
+        codecs = {
+            96: Codec(name="VP8", clock_rate=90_000, rtx=97),
+            98: Codec(name="VP9", clock_rate=90_000, rtx=99),
+            100: Codec(name="H264", clock_rate=90_000, rtx=101),
+            102: Codec(name="AV1", clock_rate=90_000, rtx=103),
+        }
+        self._track = path.add_track(
+            TrackSpec(
+                transport=transport,
+                kind="video",
+                ssrc=SSRC,
+                codecs=codecs,
+                rtx_ssrc=RTX_SSRC,
+                transport_cc_id=3,
+            )
+        )
+        self._leg = path.add_leg(LegSpec(transport=transport, kind="video", ssrc=5, rtx_ssrc=6))
+        self._source = Source(
+            track=self._track,
+            payload_types={payload_type: payload_type for payload_type in codecs},
+            extensions={1: 2, 2: 14, 9: 200},
+        )
+        path.set_source(self._leg, self._source, 0)
+
+    def close(self) -> None:
+        self._path.close()
+        self._client.close()
+
+    def __call__(self, data: bytes) -> None:
+        """As a datagram of a stranger, and as an authentic packet of the track with these bytes in it."""
+        self._client.sendto(data, self._server)
+        self._number += 1
+        for ssrc, payload_type in ((SSRC, 96 + 2 * (self._number % 4)), (RTX_SSRC, 97)):
+            first = 0x80 | data[0] & 0x3F if data else 0x80
+            second = payload_type | (data[1] & 0x80 if len(data) > 1 else 0)
+            packet = struct.pack("!BBHII", first, second, self._number & 0xFFFF, 0, ssrc) + data[2:]
+            self._send(packet)
+        self._now_us += 1_000
+        self._path.drain(self._now_us)
+        if self._number % 16 == 0:
+            self._look()
+
+    def _send(self, packet: bytes) -> None:
+        try:
+            sealed = self._protects.protect(packet)
+        except (SrtpError, ValueError):
+            return  # libsrtp of the sender refuses it: too long, or a header past the end
+        self._client.sendto(sealed, self._server)
+
+    def _look(self) -> None:
+        path = self._path
+        path.retransmit(self._leg, [self._number % 65_536, 1, 2, 3])
+        path.missing()
+        path.levels()
+        path.waiting_for_keyframe()
+        path.receive_stats(self._track)
+        path.send_stats(self._leg)
+        if self._number % 64 == 0:
+            path.set_source(self._leg, None, self._now_us)
+            path.set_source(self._leg, self._source, self._now_us)
