@@ -21,7 +21,7 @@ from schemas.terms import MeetingType, QueueStatus, QueueUpdateStatus, StreamTyp
 OWNER, *OTHERS = USERS = [UUID(int=number) for number in range(1, 6)]
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
-user = st.sampled_from(USERS)
+user = st.sampled_from([OWNER, OWNER, *USERS])
 kind = st.sampled_from(StreamType)
 CURRENT = -1
 epoch = st.sampled_from([CURRENT, CURRENT, CURRENT, 1, 2])
@@ -174,10 +174,14 @@ class World:
             assert not after.active, "the last one out stops the meeting"
 
 
-@given(st.sampled_from(MeetingType), st.lists(commands, max_size=40))
+@given(st.sampled_from(MeetingType), st.lists(commands, min_size=15, max_size=40))
 @settings(max_examples=600, deadline=None)
 def test_events_carry_the_state(meeting_type: MeetingType, steps: list[Command]) -> None:
     world = World(meeting_type)
     world.step(lifecycle.Start(by=OWNER, worker="one"))
+    for who in USERS[:3]:
+        world.step(admission.SetMember(by=OWNER, user=who, user_type=UserType.MODERATOR))
+        command = admission.Join(by=who, queue_id=queue_of(who, 0), audio=True, video=False)
+        world.step(command)
     for command in steps:
         world.step(command)
