@@ -175,7 +175,7 @@ class World:
 
 
 @given(st.sampled_from(MeetingType), st.lists(commands, min_size=15, max_size=40))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_events_carry_the_state(meeting_type: MeetingType, steps: list[Command]) -> None:
     world = World(meeting_type)
     world.step(lifecycle.Start(by=OWNER, worker="one"))
