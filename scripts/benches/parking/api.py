@@ -1,21 +1,18 @@
-"""A real API process, and one route that it does not have: publish an event to a channel."""
+"""`parley api`, with one route that it does not have: publish an event to a channel."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sys
 
-import uvloop
 from aiohttp import web
 
 from conference import app as composition
 from conference.api.body import path_id
 from conference.bus.channels import ChannelBus
-from config import logging as logs
-from config.settings import load
+from conference.commands import processes
 
 buses: list[ChannelBus] = []
+create_app = composition.create_app
 
 
 class KnownBus(ChannelBus):
@@ -31,18 +28,13 @@ async def publish(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def main(port: int) -> None:
-    settings = load(os.environ)
-    logs.configure(settings.log_format, settings.log_level, process="api")
-    composition.ChannelBus = KnownBus  # type: ignore[misc]
-    application = composition.create_app(settings)
+def create_app_with_publish(*args: object) -> web.Application:
+    application = create_app(*args)  # type: ignore[arg-type]
     application.router.add_post("/bench/{queueId}", publish)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()
-    await asyncio.Event().wait()
+    return application
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-        loop.run(main(int(sys.argv[1])))
+    composition.ChannelBus = KnownBus  # type: ignore[misc]
+    composition.create_app = create_app_with_publish
+    sys.exit(processes.api())

@@ -54,7 +54,9 @@ class _Http(asyncio.Protocol):
 class Subscriber(_Http):
     """Polls one channel; keeps what came and when."""
 
-    def __init__(self, target: Target, channel: int, on_event: Callable[[int, float], None]) -> None:
+    def __init__(
+        self, target: Target, channel: int, on_event: Callable[[int, float], None]
+    ) -> None:
         super().__init__()
         self._target = target
         self._channel = channel
@@ -128,9 +130,7 @@ async def subscribers(
 
 async def publishers(target: Target, count: int) -> list[Publisher]:
     loop = asyncio.get_running_loop()
-    made = [
-        await loop.create_connection(Publisher, "127.0.0.1", target.port) for _ in range(count)
-    ]
+    made = [await loop.create_connection(Publisher, "127.0.0.1", target.port) for _ in range(count)]
     return [protocol for _, protocol in made]
 
 

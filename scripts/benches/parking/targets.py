@@ -193,8 +193,9 @@ class Parley(Target):
         await asyncio.to_thread(self._valkey.start)
         await migrate(self._postgres.url)
         await self._launch(
-            [sys.executable, str(_HERE / "api.py"), str(self.port)],
+            [sys.executable, str(_HERE / "api.py")],
             {
+                "PARLEY_HTTP_PORT": str(self.port),
                 "PARLEY_DATABASE_URL": self._postgres.url,
                 "PARLEY_REDIS_URL": self._valkey.url,
                 "PARLEY_DATA_DIR": str(self.folder),
@@ -207,7 +208,8 @@ class Parley(Target):
         now = datetime.now(UTC)
         people = [tokens.user_named(f"user{n}") for n in range(_USERS)]
         bearers = [
-            tokens.issue(_SECRET, user=user, now=now, lifetime=timedelta(hours=4)) for user in people
+            tokens.issue(_SECRET, user=user, now=now, lifetime=timedelta(hours=4))
+            for user in people
         ]
         numbers = iter(range(count))
         queues: dict[int, bytes] = {}
