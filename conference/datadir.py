@@ -26,6 +26,7 @@ class ServerUrls(msgspec.Struct, frozen=True, kw_only=True):
 def locked(data_dir: Path) -> Iterator[None]:
     """Hold the directory. The kernel lets go of it however this process ends. Raises DataDirError."""
     path = _run_dir(data_dir) / "lock"
+    _refuse_anothers(data_dir)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = path.open("a+")
@@ -78,6 +79,19 @@ def read_urls(data_dir: Path) -> ServerUrls | None:
         return msgspec.json.decode((_run_dir(data_dir) / "urls").read_bytes(), type=ServerUrls)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+def _refuse_anothers(data_dir: Path) -> None:
+    """Root could use it, but would leave files behind that its owner can't."""
+    try:
+        owner = _run_dir(data_dir).stat().st_uid
+    except OSError:
+        return
+    if owner != os.geteuid():
+        raise DataDirError(
+            f"{data_dir} belongs to user {owner}, this is user {os.geteuid()}: "
+            "run Parley as its owner, or set PARLEY_DATA_DIR to a directory of yours"
+        )
 
 
 def _run_dir(data_dir: Path) -> Path:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from conference.embedded.privileges import Disguise, disguise, give
 from conference.embedded.process import (
     EmbeddedError,
+    dies_with_parent,
     environment,
     launch,
     package_dir,
@@ -72,12 +73,11 @@ class PostgresServer:
             return
         self._base.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        look = disguise()
+        look = disguise(self._base, _newest() / "postgres")
         if not (self._cluster / "PG_VERSION").exists():
             self._create(look)
         give(self._base, look.owner)
         self._clear_leftovers()
-        give(self._socket_dir(), look.owner)
         self._process = launch(
             [*look.prefix, str(self._program("postgres")), *self._options()],
             self._log,
@@ -139,6 +139,7 @@ class PostgresServer:
                 env=environment(),
                 timeout=120,
                 check=False,
+                preexec_fn=dies_with_parent(signal.SIGKILL),
             )
         if done.returncode != 0:
             raise EmbeddedError(f"{program} failed ({done.returncode}):\n{tail(self._log)}")

@@ -30,14 +30,16 @@ class Disguise(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @cache
-def disguise() -> Disguise:
-    """The way that works here. Raises EmbeddedError when none does."""
+def disguise(folder: Path, program: Path) -> Disguise:
+    """The way that works here, for a program that is to write to `folder`. Raises EmbeddedError when none does."""
     if os.geteuid() != 0 and _known(os.geteuid()):
         return Disguise()
     account = _account()
-    if _works(prefix := _namespace(account)):
+    # In a namespace root is no more than the owner of root's files: below another user's private folder
+    # it reaches nothing.
+    if _works(prefix := _namespace(account), folder, program):
         return Disguise(prefix=prefix, owner=(0, 0) if os.geteuid() == 0 else None)
-    if os.geteuid() == 0 and _works(prefix := _account_prefix(account)):
+    if os.geteuid() == 0 and _works(prefix := _account_prefix(account), folder, program):
         return Disguise(prefix=prefix, owner=(account.pw_uid, account.pw_gid))
     raise EmbeddedError(
         "the embedded PostgreSQL does not run as root, and neither user namespaces (unshare) nor setpriv "
@@ -74,10 +76,15 @@ def _account_prefix(account: pwd.struct_passwd) -> tuple[str, ...]:
     )
 
 
-def _works(prefix: tuple[str, ...]) -> bool:
+def _works(prefix: tuple[str, ...], folder: Path, program: Path) -> bool:
+    look = 'test -x "$1" && test -x "$2" && id -u'
     try:
         done = subprocess.run(
-            [*prefix, "id", "-u"], capture_output=True, text=True, timeout=10, check=False
+            [*prefix, "sh", "-c", look, "sh", folder, program],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return False

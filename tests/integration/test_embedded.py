@@ -245,28 +245,70 @@ def test_the_log_is_in_the_error_of_a_server_that_does_not_start(tmp_path: Path)
         wait_until(lambda: False, process, log, 10, "Server")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="root is special only to root")
-def test_root_without_namespaces_uses_an_ordinary_account(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tmp_path.chmod(0o700)  # a folder that the account itself could not enter
-    server = PostgresServer(tmp_path, durable=False)
-    server.start()
-    query(server.url, "create table kept as select 1")
-    server.stop()
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="root is special only to root")
+
+
+@pytest.fixture
+def no_namespaces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     privileges.disguise.cache_clear()
     monkeypatch.setattr(privileges, "_namespace", lambda account: ("false",))
-    try:
-        assert privileges.disguise().owner not in (None, (0, 0))
+    yield
+    privileges.disguise.cache_clear()
+
+
+@only_root
+def test_root_without_namespaces_uses_an_ordinary_account(
+    tmp_path: Path, no_namespaces: None
+) -> None:
+    tmp_path.chmod(0o700)  # a folder that the account itself could not enter
+    for count in (1, 2):  # each start is a new process's: nothing is remembered
+        server = PostgresServer(tmp_path, durable=False)
         server.start()
-        assert query(server.url, "select count(*) from kept") == 1
-        pid = server.pid
-        assert pid is not None
-        assert Path(f"/proc/{pid}").stat().st_uid != 0
+        try:
+            query(server.url, f"create table kept_{count} as select 1")
+            assert server.pid is not None
+            assert Path(f"/proc/{server.pid}").stat().st_uid != 0
+        finally:
+            server.stop()
+
+
+@only_root
+def test_data_made_either_way_is_usable_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start_and_count() -> object:
+        privileges.disguise.cache_clear()
+        server = PostgresServer(tmp_path, durable=False)
+        server.start()
+        try:
+            query(server.url, "create table if not exists kept as select 1 as one")
+            return query(server.url, "select count(*) from kept")
+        finally:
+            server.stop()
+
+    assert start_and_count() == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(privileges, "_namespace", lambda account: ("false",))
+        assert start_and_count() == 1
+    assert start_and_count() == 1
+
+
+@only_root
+def test_root_in_anothers_private_folder(tmp_path: Path) -> None:
+    os.chown(tmp_path, 4321, 4321)
+    tmp_path.chmod(0o700)
+    server = PostgresServer(tmp_path / "var", durable=False)
+    server.start()
+    try:
+        assert query(server.url, "select 1") == 1
     finally:
         server.stop()
-        privileges.disguise.cache_clear()
-    monkeypatch.undo()
-    server.start()  # and back
-    assert query(server.url, "select count(*) from kept") == 1
-    server.stop()
+
+
+@only_root
+def test_when_nothing_works_it_says_what_to_do(
+    tmp_path: Path, no_namespaces: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(privileges, "_account_prefix", lambda account: ("false",))
+    with pytest.raises(EmbeddedError, match="PARLEY_DATABASE_URL"):
+        PostgresServer(tmp_path, durable=False).start()
