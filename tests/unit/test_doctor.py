@@ -7,14 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from conference.datadir import (
-    DataDirError,
-    ServerUrls,
-    locked,
-    read_urls,
-    supervisor_pid,
-    write_urls,
-)
 from conference.doctor import (
     announced,
     clock,
@@ -158,24 +150,3 @@ def test_ports_and_their_holders() -> None:
 def test_an_address_that_is_not_ours() -> None:
     with pytest.raises(OSError, match=r"."):
         free("tcp", "192.0.2.250", 8080)
-
-
-def test_one_holder_of_a_data_directory(tmp_path: Path) -> None:
-    assert supervisor_pid(tmp_path) is None
-    with locked(tmp_path):
-        assert supervisor_pid(tmp_path) == os.getpid()
-        with pytest.raises(DataDirError, match=f"process {os.getpid()}"), locked(tmp_path):
-            pass
-    assert supervisor_pid(tmp_path) is None
-    with locked(tmp_path):
-        pass
-
-
-def test_urls_are_kept_privately(tmp_path: Path) -> None:
-    assert read_urls(tmp_path) is None
-    urls = ServerUrls(database_url="postgresql://bob:hush@db/parley", redis_url="redis://:hush@r")
-    with locked(tmp_path):
-        write_urls(tmp_path, urls)
-        write_urls(tmp_path, urls)
-    assert read_urls(tmp_path) == urls
-    assert (tmp_path / "run" / "urls").stat().st_mode & 0o777 == 0o600
