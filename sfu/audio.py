@@ -51,7 +51,7 @@ class AudioConnection:
         """Answer the client's first or renewed offer. Raises ValueError, changing nothing."""
         known = {slot.accepted.mid: slot.accepted.ssrc for slot in self.slots}
         answer = answer_audio(remote, known, self._media.cname, new_ssrc)
-        replaced = self._answering.replaces(remote.transport)
+        replaced = self._answering.replaces(remote)
         text = self._answering.answer(remote, answer.sections)
         if replaced or answer.published != self.published:
             self._drop_track()

@@ -29,6 +29,13 @@ def new_ssrc() -> int:
     return secrets.randbelow((1 << 32) - 1) + 1
 
 
+def transport_of(offer: RemoteDescription) -> RemoteTransport:
+    """Raises ValueError: an offer of which every m-line is rejected asks for nothing."""
+    if offer.transport is None:
+        raise ValueError("every m-line is rejected")
+    return offer.transport
+
+
 class Writer:
     """The `o=` line of one connection's descriptions: an id of its own and a growing version (RFC 8866 5.2)."""
 
@@ -63,15 +70,16 @@ class Answering:
         """The packet path's number, once connected."""
         return self.peer.transport if self.peer and self.peer.state == "connected" else None
 
-    def replaces(self, remote: RemoteTransport) -> bool:
-        """Whether this offer is for a connection other than the present one."""
+    def replaces(self, remote: RemoteDescription) -> bool:
+        """Whether this offer is for a connection other than the present one. Raises ValueError."""
         peer = self.peer
-        return peer is None or peer.state == "closed" or peer.fingerprints != remote.fingerprints
+        fingerprints = transport_of(remote).fingerprints
+        return peer is None or peer.state == "closed" or peer.fingerprints != fingerprints
 
     def answer(self, remote: RemoteDescription, sections: list[Section | Rejected]) -> str:
-        """Adopt the offer's transport and write the answer."""
-        transport = remote.transport
-        if self.replaces(transport):
+        """Adopt the offer's transport and write the answer. Raises ValueError, changing nothing."""
+        transport = transport_of(remote)
+        if self.replaces(remote):
             self.close()
             self.peer = self._media.endpoint.open_peer(self._owner, self._media.now_us())
             self._setup = our_setup(transport.setup)

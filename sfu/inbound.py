@@ -90,7 +90,8 @@ class Inbound:
             raise ValueError("no offer is outstanding")
         self._subscriptions.answer(remote)
         self._offer = None
-        self._adopt(remote.transport)
+        if remote.transport is not None:
+            self._adopt(remote.transport)
         self._match_legs()
         self.update()
 

@@ -45,13 +45,18 @@ def key_of(name: str, clock_rate: int, parameters: Parameters) -> CodecKey | Non
     known = _NAMES.get(name.lower())
     if known is None or _CLOCK_RATES[known] != clock_rate:
         return None
-    if known == "H264":
+    key = _key(known, parameters)
+    return key if key == OPUS or key in VIDEO_OFFER else None
+
+
+def _key(name: str, parameters: Parameters) -> CodecKey | None:
+    if name == "H264":
         return _h264_key(parameters)
-    if known == "VP9":
-        return CodecKey(known, str(parameters.get("profile-id", 0)))
-    if known == "AV1":
-        return CodecKey(known, str(parameters.get("profile", 0)))
-    return CodecKey(known)
+    if name == "VP9":
+        return CodecKey(name, str(parameters.get("profile-id", 0)))
+    if name == "AV1":
+        return CodecKey(name, str(parameters.get("profile", 0)))
+    return CodecKey(name)
 
 
 def clock_rate(key: CodecKey) -> int:
@@ -69,8 +74,8 @@ class Offered(NamedTuple):
 
 def _h264_key(parameters: Parameters) -> CodecKey | None:
     try:
-        # RFC 6184 section 8.1: 420010 when absent.
-        profile, _ = parse_h264_profile_level_id(str(parameters.get("profile-level-id", "420010")))
+        # RFC 6184 section 8.1: Baseline at level 1 when absent.
+        profile, _ = parse_h264_profile_level_id(str(parameters.get("profile-level-id", "42000a")))
     except ValueError:
         return None
     mode = parameters.get("packetization-mode", "0")

@@ -98,7 +98,8 @@ class RemoteMedia(msgspec.Struct, frozen=True, kw_only=True):
 class RemoteDescription(msgspec.Struct, frozen=True, kw_only=True):
     """A client's offer or answer, checked."""
 
-    transport: RemoteTransport
+    transport: RemoteTransport | None
+    """None when every m-line is rejected: an answer may say so."""
     media: tuple[RemoteMedia, ...]
     bundle: frozenset[str]
     mixed_extensions: bool
@@ -173,11 +174,11 @@ def _description(parsed: sdp.SessionDescription, mixed: bool) -> RemoteDescripti
     )
 
 
-def _transport(parsed: sdp.SessionDescription) -> RemoteTransport:
+def _transport(parsed: sdp.SessionDescription) -> RemoteTransport | None:
     """Of the first m-line that is not rejected: BUNDLE makes all others share it (RFC 9143 section 7.2)."""
     section = next((section for section in parsed.media if section.port), None)
     if section is None:
-        raise ValueError("every m-line is rejected")
+        return None
     if section.dtls is None or section.ice is None:
         raise ValueError("a=setup missing")
     ufrag = section.ice.usernameFragment or ""

@@ -1,0 +1,144 @@
+"""Each private name of aiortc that sfu/peer.py relies on, and what it is relied on for, on the pinned version."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.metadata import version
+from typing import Any, cast
+
+import pytest
+from aioice.ice import get_host_addresses
+from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsParameters, RTCDtlsTransport
+from aiortc.rtcicetransport import RTCIceTransport
+from pylibsrtp import Session
+
+RTP = bytes.fromhex("8060000100000001deadbeef") + b"payload"
+
+
+class Wire:
+    """Only what sfu.peer gives to RTCDtlsTransport in place of an ICE transport."""
+
+    role = "controlled"
+
+    def __init__(self) -> None:
+        self.inbox: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.other: Wire
+
+    async def _recv(self) -> bytes:
+        data = await self.inbox.get()
+        if data is None:
+            raise ConnectionError
+        return data
+
+    async def _send(self, data: bytes) -> None:
+        self.other.inbox.put_nowait(data)
+
+
+def pair() -> tuple[RTCDtlsTransport, RTCDtlsTransport]:
+    wires = Wire(), Wire()
+    wires[0].other, wires[1].other = wires[1], wires[0]
+    certificates = RTCCertificate.generateCertificate(), RTCCertificate.generateCertificate()
+    server, client = (
+        RTCDtlsTransport(cast(RTCIceTransport, wire), [certificate])
+        for wire, certificate in zip(wires, certificates, strict=True)
+    )
+    server._set_role("server")
+    client._set_role("client")
+    return server, client
+
+
+async def connected() -> tuple[RTCDtlsTransport, RTCDtlsTransport]:
+    server, client = pair()
+    async with asyncio.timeout(10):
+        await asyncio.gather(
+            server.start(client.getLocalParameters()), client.start(server.getLocalParameters())
+        )
+    return server, client
+
+
+def test_the_pinned_versions() -> None:
+    assert version("aiortc") == "1.16.0"
+    assert version("aioice") == "0.13.0"
+    assert version("pylibsrtp") == "1.0.0"
+
+
+async def test_a_wire_is_enough_of_a_transport_and_the_roles_are_kept() -> None:
+    server, client = await connected()
+    assert (server.state, client.state) == ("connected", "connected")
+    assert (server._role, client._role) == ("server", "client")
+    await server.stop()
+    await client.stop()
+
+
+async def test_the_keys_are_libsrtp_sessions_that_match() -> None:
+    server, client = await connected()
+    for transport in (server, client):
+        assert isinstance(transport._rx_srtp, Session)
+        assert isinstance(transport._tx_srtp, Session)
+    assert server._rx_srtp.unprotect(client._tx_srtp.protect(RTP)) == RTP
+    assert client._rx_srtp.unprotect(server._tx_srtp.protect(RTP)) == RTP
+    await server.stop()
+    await client.stop()
+
+
+async def test_between_two_aiortc_the_profile_is_aes_256_gcm() -> None:
+    server, client = await connected()
+    connection = cast(Any, server)._ssl
+    assert connection.get_selected_srtp_profile() == b"SRTP_AEAD_AES_256_GCM"
+    await server.stop()
+    await client.stop()
+
+
+async def test_a_remote_close_is_told_as_a_change_of_state() -> None:
+    server, client = await connected()
+    closed = asyncio.Event()
+    server.on("statechange", lambda: server.state == "closed" and closed.set())
+    await client.stop()
+    await asyncio.wait_for(closed.wait(), 5)
+    await server.stop()
+
+
+async def test_a_connection_error_out_of_recv_ends_the_transport() -> None:
+    server, client = await connected()
+    closed = asyncio.Event()
+    server.on("statechange", lambda: server.state == "closed" and closed.set())
+    cast(Wire, server.transport).inbox.put_nowait(None)
+    await asyncio.wait_for(closed.wait(), 5)
+    await server.stop()
+    await client.stop()
+
+
+async def test_another_certificate_fails_the_handshake() -> None:
+    server, client = pair()
+    stranger = RTCCertificate.generateCertificate()
+    expected = RTCDtlsParameters(fingerprints=stranger.getFingerprints())
+    async with asyncio.timeout(10):
+        await asyncio.gather(server.start(expected), client.start(server.getLocalParameters()))
+    assert server.state == "failed"
+    assert server._rx_srtp is None
+    await server.stop()
+    await client.stop()
+
+
+async def test_start_can_be_cancelled_and_stopped() -> None:
+    server, _ = pair()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await server.start(
+                RTCDtlsParameters(
+                    fingerprints=RTCCertificate.generateCertificate().getFingerprints()
+                )
+            )
+    assert server.state == "connecting"
+    await server.stop()
+
+
+def test_a_certificate_has_a_sha_256_fingerprint() -> None:
+    fingerprints = RTCCertificate.generateCertificate().getFingerprints()
+    values = {item.algorithm: item.value for item in fingerprints}
+    assert len(values["sha-256"].split(":")) == 32
+
+
+def test_host_addresses_leave_loopback_out() -> None:
+    found = get_host_addresses(use_ipv4=True, use_ipv6=False)
+    assert "127.0.0.1" not in found

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import os
+import struct
+
+import pytest
+from aioice import stun as aioice_stun
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sfu import stun
+
+PASSWORD = "correct-horse-battery-st"
+SOURCE = ("192.0.2.7", 40000)
+
+
+def request(
+    *,
+    username: str = "ours:theirs",
+    password: str = PASSWORD,
+    method: aioice_stun.Method = aioice_stun.Method.BINDING,
+    message_class: aioice_stun.Class = aioice_stun.Class.REQUEST,
+    **attributes: object,
+) -> bytes:
+    message = aioice_stun.Message(method, message_class)
+    message.attributes["USERNAME"] = username
+    message.attributes["PRIORITY"] = 1853824767
+    for name, value in attributes.items():
+        message.attributes[name.replace("_", "-")] = value
+    message.add_message_integrity(password.encode())
+    return bytes(message)
+
+
+def test_a_check() -> None:
+    check = stun.parse(request(ICE_CONTROLLING=7))
+    assert check.local_ufrag == "ours"
+    assert not check.nominated
+    assert not check.claims_controlled
+    assert stun.authentic(check, PASSWORD)
+    assert not stun.authentic(check, PASSWORD + "x")
+
+
+def test_a_nomination() -> None:
+    assert stun.parse(request(ICE_CONTROLLING=7, USE_CANDIDATE=None)).nominated
+
+
+def test_the_answer_tells_the_source_and_is_signed() -> None:
+    check = stun.parse(request())
+    for source in (SOURCE, ("2001:db8::1", 5)):
+        answer = aioice_stun.parse_message(stun.success(check, source, PASSWORD))
+        assert answer.message_class == aioice_stun.Class.RESPONSE
+        assert answer.transaction_id == check.message.transaction_id
+        assert answer.attributes["XOR-MAPPED-ADDRESS"] == source
+        assert answer.check_message_integrity(PASSWORD.encode())
+        assert "FINGERPRINT" in answer.attributes
+
+
+def test_a_role_conflict() -> None:
+    check = stun.parse(request(ICE_CONTROLLED=7))
+    assert check.claims_controlled
+    answer = aioice_stun.parse_message(stun.role_conflict(check, PASSWORD))
+    assert answer.message_class == aioice_stun.Class.ERROR
+    assert answer.error_code == 487
+    assert answer.check_message_integrity(PASSWORD.encode())
+
+
+def test_what_follows_the_signature_does_not_count() -> None:
+    """RFC 8489 section 9: attributes behind MESSAGE-INTEGRITY are not authenticated."""
+    plain = request()
+    message = plain[:-8]  # without FINGERPRINT
+    tampered = message + bytes.fromhex("00250000")
+    tampered = tampered[:2] + struct.pack("!H", len(tampered) - 20) + tampered[4:]
+    assert not stun.parse(tampered).nominated
+
+
+HEADER = bytes.fromhex("00010000 2112a442") + bytes(12)
+
+
+def with_attributes(raw: str) -> bytes:
+    body = bytes.fromhex(raw)
+    return HEADER[:2] + struct.pack("!H", len(body)) + HEADER[4:] + body
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "length"),
+        (bytes(19), "length"),
+        (bytes(1025), "length"),
+        (HEADER[:4] + bytes(16), "cookie"),
+        (bytes([0x80]) + HEADER[1:], "not STUN"),
+        (HEADER + bytes(4), "does not match"),
+        (with_attributes("0024000400000000")[:-1], "does not match"),
+        (with_attributes("00060008 61626364"), "truncated"),
+        (with_attributes("00240003 00000000"), "wrong size"),
+        (with_attributes("80290004 00000000"), "wrong size"),
+        (with_attributes("00080004 00000000"), "wrong size"),
+        (with_attributes("00250004 00000000"), "wrong size"),
+        (with_attributes("00090004 00000400"), "in a request"),
+        (with_attributes("0006000461626364"), "MESSAGE-INTEGRITY"),
+        (request(username="nocolon"), "USERNAME"),
+        (request(method=aioice_stun.Method.ALLOCATE), "Binding"),
+        (request(message_class=aioice_stun.Class.RESPONSE), "request"),
+        (request(message_class=aioice_stun.Class.INDICATION), "request"),
+        (request()[:-4] + bytes(4), "fingerprint"),
+    ],
+)
+def test_what_is_no_check(data: bytes, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        stun.parse(data)
+
+
+# The packet that makes aioice's own parser raise struct.error.
+CRASHER = bytes.fromhex("0001000a2112a442") + bytes(12) + bytes.fromhex("00240004000000000025")
+
+
+@given(st.binary(max_size=200))
+@example(CRASHER)
+def test_no_bytes_raise_anything_but_value_error(data: bytes) -> None:
+    try:
+        stun.parse(data)
+    except ValueError:
+        return
+
+
+@given(st.integers(0, 150), st.integers(0, 255), st.integers(0, 40))
+def test_no_damaged_check_raises_anything_but_value_error(at: int, value: int, cut: int) -> None:
+    data = bytearray(request(ICE_CONTROLLING=7, USE_CANDIDATE=None))
+    data[at % len(data)] = value
+    try:
+        check = stun.parse(bytes(data[: len(data) - cut]))
+    except ValueError:
+        return
+    stun.authentic(check, PASSWORD)
+
+
+@given(st.binary(max_size=120), st.integers(0, 30))
+def test_no_attributes_behind_a_good_header_do(body: bytes, words: int) -> None:
+    body = (body + os.urandom(4 * words))[: (len(body) + 4 * words) // 4 * 4]
+    try:
+        stun.parse(HEADER[:2] + struct.pack("!H", len(body)) + HEADER[4:] + body)
+    except ValueError:
+        return
