@@ -67,6 +67,7 @@ class Control:
         self._outbox: deque[tuple[str | None, bytes]] = deque()
         self._work = asyncio.Event()
         self._registered = asyncio.Event()
+        self._news = asyncio.Event()
         self._replies: OrderedDict[str, bytes] = OrderedDict()
         self._commands = msgspec.msgpack.Decoder(Command)
         self._encoder = msgspec.msgpack.Encoder()
@@ -87,8 +88,11 @@ class Control:
     def notify(self, notice: Notice) -> None:
         self._queue(None, self._encoder.encode(notice))
 
+    def announce(self) -> None:
+        """Write the record soon: a worker that begins to drain should not wait for its next heartbeat."""
+        self._news.set()
+
     async def register(self) -> None:
-        """Write the record now; a change of `draining` should not wait for the next heartbeat."""
         value = self._encoder.encode(self._record())
         await self._redis.set(worker_key(self._worker), value, px=int(WORKER_TTL * 1000))
 
@@ -190,7 +194,9 @@ class Control:
 
     async def _heartbeat(self) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT_INTERVAL)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), HEARTBEAT_INTERVAL)
+            self._news.clear()
             if self._registered.is_set():
                 await self.register()
 

@@ -108,6 +108,7 @@ class Worker:
             return
         log.info("worker_draining", worker=self.id, peers=self.endpoint.peers)
         self.meetings.draining = True
+        self.control.announce()
         self._ending.set()
 
     def stop(self) -> None:

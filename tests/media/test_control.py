@@ -146,12 +146,13 @@ async def test_a_draining_worker_ends_when_its_meetings_have(redis_url: str) -> 
             refused = await another.call(wire.OpenMeeting())
             assert isinstance(refused, wire.Failed)
             assert refused.code == "draining"
-            await bob.sees(alice.feed())
-            await alice.publish("screen", Camera(10, 160, 90))
-            await controller.notice(wire.VideoLive, kind="screen")
+            await asyncio.sleep(0.1)
             found = await record(redis_url, worker.id)
             assert found
             assert found.draining
+            await bob.sees(alice.feed())
+            await alice.publish("screen", Camera(10, 160, 90))
+            await controller.notice(wire.VideoLive, kind="screen")
 
             await alice.leave()
             await bob.leave()
