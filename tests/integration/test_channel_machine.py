@@ -1,0 +1,259 @@
+"""The scripts' state machine against a small model, over random histories, on a real Valkey.
+
+The model is what docs/events.md promises, in the plainest form: a list of events, a number acknowledged, a number
+frozen. It has no keys, no readers' names and no wakeups; the scripts must not differ from it in any answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import dataclass, field
+from typing import ClassVar
+from uuid import UUID, uuid4
+
+import pytest
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from conference.bus import channels, keys, streams
+from conference.bus.channels import Batch, ChannelBus, Resync
+from conference.bus.link import RedisLink
+from conference.bus.readers import ChannelMissing
+from conference.bus.streams import Handed, Restart, Stream
+from conference.errors import PollReplaced
+
+CAP = 6
+MOST = 3
+AT_ONCE = 0.001
+
+
+@dataclass
+class Model:
+    """One channel as its clients may see it."""
+
+    batch: int = 1
+    held: list[int] = field(default_factory=list)  # not acknowledged, oldest first
+    frozen: int = 0  # of them, in the batch that was sent
+    handed: int = 0  # of them, given to the stream that reads
+    last: int = 0  # number of the newest event
+
+    @property
+    def acked(self) -> int:
+        return self.last - len(self.held)
+
+    def append(self, event: int) -> None:
+        self.last += 1
+        self.held.append(event)
+        if len(self.held) <= CAP:
+            return
+        if self.handed:
+            self._drop((self.handed + 1) // 2)
+        else:
+            self.held.clear()
+            self.frozen = 0
+            self.batch += 2
+
+    def poll(self, ack: int) -> list[int] | int:
+        """Events (none: it would wait), or the position to resync from."""
+        if ack == self.batch + 1 and self.frozen:
+            self._drop(self.frozen)
+            self.batch = ack
+        elif ack != self.batch:
+            return self.batch
+        self.handed = 0
+        self.frozen = self.frozen or min(len(self.held), MOST)
+        return self.held[: self.frozen]
+
+    def holds(self, position: int) -> bool:
+        return self.acked <= position <= self.last
+
+    def confirm(self, position: int) -> None:
+        if self.holds(position):
+            self._drop(position - self.acked)
+
+    def begin_stream(self, position: int | None) -> int:
+        """The position that the stream goes on from."""
+        self.frozen = 0
+        if position is not None:
+            self.confirm(position)
+        self.batch += 2
+        self.handed = 0
+        return position if position is not None and self.holds(position) else self.acked
+
+    def read_stream(self, position: int) -> tuple[int, list[int]] | None:
+        """The new position and its events; None when the old one does not hold."""
+        if not self.holds(position):
+            return None
+        start = position - self.acked
+        events = self.held[start : start + MOST]
+        self.handed = max(self.handed, start + len(events))
+        return position + len(events), events
+
+    def _drop(self, count: int) -> None:
+        del self.held[:count]
+        self.handed = max(0, self.handed - count)
+        self.frozen = 0
+
+
+class ChannelMachine(RuleBasedStateMachine):
+    url: ClassVar[str]
+
+    @initialize()
+    def open(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.link = RedisLink(self.url)
+        self.bus = ChannelBus(self.link, cap=CAP, channels_of=_nobody)
+        self.queue = uuid4()
+        self.model = Model()
+        self.event_ids: dict[int, UUID] = {}
+        self.numbers = itertools.count(1)
+        self.stream: Stream | None = None
+        self.loop.run_until_complete(self._start())
+
+    async def _start(self) -> None:
+        self.link.start()
+        await self.bus.create(self.queue)
+
+    def teardown(self) -> None:
+        if hasattr(self, "loop"):
+            self.loop.run_until_complete(self.link.close())
+            self.loop.close()
+
+    def run(self, work):  # type: ignore[no-untyped-def]
+        return self.loop.run_until_complete(asyncio.wait_for(work, 10))
+
+    @rule(count=st.integers(1, 4))
+    def append(self, count: int) -> None:
+        for _ in range(count):
+            number = next(self.numbers)
+            self.event_ids[number] = uuid4()
+            assert self.run(self.bus.publish(self.event_ids[number], [self.queue], b"%d" % number))
+            self.model.append(number)
+
+    @precondition(lambda self: self.event_ids)
+    @rule(data=st.data())
+    def append_again(self, data: st.DataObject) -> None:
+        number = data.draw(st.sampled_from(sorted(self.event_ids)))
+        again = self.run(self.bus.publish(self.event_ids[number], [self.queue], b"%d" % number))
+        assert not again
+
+    @rule(offset=st.integers(-3, 3))
+    def poll(self, offset: int) -> None:
+        """Repeats (0), acknowledges (1), goes back or skips, from where the model is."""
+        ack = max(1, self.model.batch + offset)
+        expected = self.model.poll(ack)
+        found = self.run(self.bus.poll(self.queue, ack, AT_ONCE))
+        if isinstance(expected, int):
+            assert found == Resync(expected)
+        else:
+            assert found == Batch([b"%d" % number for number in expected])
+            self._stream_is_replaced()
+
+    @rule(offset=st.none() | st.integers(-2, 8))
+    def begin_stream(self, offset: int | None) -> None:
+        self._close_stream()
+        position = None if offset is None else max(0, self.model.acked + offset)
+        expected = self.model.begin_stream(position)
+        self.stream = self.bus.stream(self.queue)
+        holds = self.run(self.stream.open(position))
+        assert holds == (position is None or position == expected)
+        assert self.stream.position == expected
+
+    @precondition(lambda self: self.stream is not None)
+    @rule()
+    def read_stream(self) -> None:
+        assert self.stream
+        expected = self.model.read_stream(self.stream.position)
+        found = self.run(self.stream.read(AT_ONCE))
+        if expected is None:
+            assert found == Restart(self.model.acked)
+        else:
+            position, events = expected
+            assert found == Handed(position, [b"%d" % number for number in events])
+
+    @precondition(lambda self: self.stream is not None)
+    @rule(back=st.integers(0, 3))
+    def confirm(self, back: int) -> None:
+        assert self.stream
+        position = self.stream.position - back
+        if not self.model.holds(self.stream.position):
+            return
+        self.model.confirm(position)
+        self.stream.confirm(position)
+        self.read_stream()
+
+    @rule()
+    def lose_redis(self) -> None:
+        """Emptied. The next read finds the channel missing; what it held before counts no more."""
+        old = self.model
+        with redis.Redis.from_url(self.url) as client:
+            client.flushall()
+        with pytest.raises(ChannelMissing):
+            self.run(self.bus.poll(self.queue, old.batch, AT_ONCE))
+        self._close_stream()
+        assert not self.event_ids or not self._heard_of_missing_channel()
+        batch = self.run(self.bus.create(self.queue, lost=True))
+        assert batch > old.batch + 2
+        self.model = Model(batch=batch, last=batch - 1)
+        for ack in (old.batch, old.batch + 1):
+            assert self.run(self.bus.poll(self.queue, ack, AT_ONCE)) == Resync(batch)
+        self.event_ids.clear()
+
+    @invariant()
+    def nothing_more_is_kept_than_the_cap(self) -> None:
+        if hasattr(self, "queue"):
+            with redis.Redis.from_url(self.url) as client:
+                assert client.llen(f"{keys.EVENTS}{self.queue}") == len(self.model.held) <= CAP
+
+    def _heard_of_missing_channel(self) -> bool:
+        """An event for a channel that Redis does not have makes no channel."""
+        self.run(self.bus.publish(uuid4(), [self.queue], b"0"))
+        with redis.Redis.from_url(self.url) as client:
+            return bool(client.exists(f"{keys.STATE}{self.queue}", f"{keys.EVENTS}{self.queue}"))
+
+    def _stream_is_replaced(self) -> None:
+        if self.stream:
+            with pytest.raises(PollReplaced):
+                self.run(self.stream.read(AT_ONCE))
+            self._close_stream()
+
+    def _close_stream(self) -> None:
+        if self.stream:
+            self.run(_closed(self.stream))
+            self.stream = None
+
+
+async def _closed(stream: Stream) -> None:
+    stream.close()
+
+
+async def _nobody(_users: object) -> list[UUID]:
+    return []
+
+
+@pytest.mark.timeout(300)
+def test_the_scripts_do_what_the_model_does(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels, "MOST_EVENTS", MOST)
+    monkeypatch.setattr(streams, "MOST_EVENTS", MOST)
+    monkeypatch.setattr(ChannelMachine, "url", redis_url, raising=False)
+    run_state_machine_as_test(
+        ChannelMachine,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
