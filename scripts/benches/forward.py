@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
+import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +20,10 @@ from load.relay import AiortcRelay
 from load.stage import Server, ServerFailed, Stage
 
 RELAY = "relay-3"
+_CLIMB_STEPS = 10
+_FIRST_SHARE = 1 / 64
+_LEAST_SHARE = 1 / 1024
+_WITHOUT_LOSS = 0.9995
 SERVERS: dict[str, type[Server]] = {
     server.name: server for server in (Janus, ParleyNative, ParleyPython, AiortcRelay)
 }
@@ -60,8 +66,61 @@ async def compare(load: shapes.Load, plan: Plan, identity: Identity) -> list[rep
         ]
     finally:
         for bout in bouts:
-            await bout.stage.close()
-            await bout.server.stop()
+            await _take_down(bout)
+
+
+async def climb(load: shapes.Load, plan: Plan, identity: Identity) -> list[report.Row]:
+    """For each server alone: the highest share of the load's rate that it carries without loss."""
+    rows: list[report.Row] = []
+    for name in plan.servers:
+        bout = await _set_up(name, load, identity)
+        if bout is None:
+            continue
+        try:
+            rows.append(await _highest_share(bout, plan))
+        finally:
+            await _take_down(bout)
+    return rows
+
+
+async def _highest_share(bout: Bout, plan: Plan) -> report.Row:
+    """From little upwards, by what its CPU seems to allow, then halving what is left.
+
+    Never far above what it can: a server with seconds of backlog would spoil the next window.
+    """
+    held, lost = 0.0, math.inf
+    share = _FIRST_SHARE
+    best: report.Row | None = None
+    for _ in range(_CLIMB_STEPS):
+        found = await _at_share(bout, plan, share)
+        if (found.delivered or 0.0) >= _WITHOUT_LOSS:
+            best, held = found, share
+        else:
+            lost = share
+        if held == 1.0 or lost < 1.1 * held or (not held and lost < _LEAST_SHARE):
+            break
+        share = (held + lost) / 2 if lost < math.inf else min(1.0, share * _step(found))
+    return best or found
+
+
+def _step(row: report.Row) -> float:
+    """How much more to try: to 85 % of a core, at least a third and at most eight times."""
+    return max(1.33, min(8.0, 85 / max(row.cpu_percent, 1.0)))
+
+
+async def _at_share(bout: Bout, plan: Plan, share: float) -> report.Row:
+    for stream in bout.stage.streams:
+        stream.slow_to(share)
+    window = await bout.meter.window(plan.seconds, plan.latency_seconds)
+    name, load = bout.server.name, bout.stage.load.name
+    row = report.row(name, bout.stage, [window], bout.resident_before, round(share, 4))
+    say(f"{load}: {name} at {share:.3f} of the rate: {row.delivered} delivered")
+    return row
+
+
+async def _take_down(bout: Bout) -> None:
+    await bout.stage.close()
+    await bout.server.stop()
 
 
 async def _set_up(name: str, load: shapes.Load, identity: Identity) -> Bout | None:
@@ -75,6 +134,9 @@ async def _set_up(name: str, load: shapes.Load, identity: Identity) -> Bout | No
         await server.start()
         resident = kernel.process_figures(server.pid).resident_mib
         await server.set_up(stage, identity)
+        if load.name in shapes.MOONSHOTS:
+            for stream in stage.streams:
+                stream.slow_to(_FIRST_SHARE)
         meter = Meter(stage, server.pid)
         if not await meter.warm_up():
             say(f"{load.name}: {name} does not deliver everything after 10 s")
@@ -88,12 +150,20 @@ async def _set_up(name: str, load: shapes.Load, identity: Identity) -> Bout | No
 
 
 async def run(plan: Plan) -> list[report.Row]:
+    _end_in_order_on_sigterm()
     identity = Identity()
     rows: list[report.Row] = []
     for load in plan.loads:
         say(f"{load.name}: {load.title}, {load.legs} legs")
-        rows += await compare(load, plan, identity)
+        measure = climb if load.name in shapes.MOONSHOTS else compare
+        rows += await measure(load, plan, identity)
     return rows
+
+
+def _end_in_order_on_sigterm() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 def say(text: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 
 _MTU = 1200
@@ -48,8 +48,8 @@ class Identity:
         certificate = _self_signed(key)
         self.fingerprint = certificate.fingerprint(hashes.SHA256()).hex(":").upper()
         self.context = SSL.Context(SSL.DTLS_METHOD)
-        self.context.use_certificate(crypto.X509.from_cryptography(certificate))
-        self.context.use_privatekey(crypto.PKey.from_cryptography_key(key))
+        self.context.use_certificate(certificate)
+        self.context.use_privatekey(key)
         self.context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
         self.context.set_tlsext_use_srtp(b":".join(_PROFILES))
 

@@ -19,7 +19,7 @@ from load.dtls import Identity
 from load.peer import Peer
 from load.publishing import Stream
 from load.shapes import Load, Media
-from load.stage import ADDRESS, ServerFailed, Stage, Viewer, in_turns
+from load.stage import ADDRESS, ServerFailed, Stage, Viewer, in_turns, launch
 
 _PROGRAM = "janus"
 _LIBRARIES = Path("/usr/lib") / "x86_64-linux-gnu" / "janus"
@@ -100,12 +100,13 @@ class Janus:
 
     async def start(self) -> None:
         self._write_configuration()
-        self._process = self._launch()
+        log = self._folder / "janus.log"
+        self._process = launch([_PROGRAM, "-F", str(self._folder)], log)
         self._control = _Control()
         try:
             await self._control.open(self._process)
         except ServerFailed as error:
-            tail = (self._folder / "janus.log").read_text(errors="replace")[-1500:]
+            tail = log.read_text(errors="replace")[-1500:]
             raise ServerFailed(f"{error}\n{tail}") from None
 
     async def stop(self) -> None:
@@ -128,12 +129,6 @@ class Janus:
         people = range(len(stage.load.people))
         await in_turns(people, room.publish)
         await in_turns(people, room.subscribe)
-
-    def _launch(self) -> subprocess.Popen[bytes]:
-        with (self._folder / "janus.log").open("wb") as log:
-            return subprocess.Popen(
-                [_PROGRAM, "-F", str(self._folder)], stdout=log, stderr=log, start_new_session=True
-            )
 
     def _write_configuration(self) -> None:
         plugins = _all_but(_LIBRARIES / "plugins", "libjanus_videoroom.so")

@@ -176,6 +176,14 @@ def process_figures(pid: int) -> ProcessFigures:
     )
 
 
+def busy_seconds() -> float:
+    """CPU time that this machine has spent on anything, all cores together, what its host took away included."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    idle, waiting = int(fields[3]), int(fields[4])
+    guests = sum(int(field) for field in fields[8:])  # are in the first two already
+    return (sum(int(field) for field in fields) - idle - waiting - guests) / _TICKS
+
+
 def softirq_seconds() -> float:
     """CPU time of the kernel's softirq threads: network work that overload moved out of the sender's account."""
     total = 0.0

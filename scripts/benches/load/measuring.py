@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,8 +19,10 @@ _DRAIN_EVERY = 0.02
 _WARM_UP_SLICE = 0.5
 _WARM_UP_SLICES = 20
 _QUIET_FOR = 0.1
-_QUIET_WITHIN = 5.0
+_QUIET_WITHIN = 20.0
 _WARM = 0.98
+_STAMPING_STARTS = 0.05
+"""The kernel begins to stamp a little after it is asked to (a static branch that a work item flips)."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Window:
     cpu_seconds: float
     softirq_seconds: float
     load_cpu_seconds: float
+    other_cpu_seconds: float
+    """Of everything else on the machine."""
     resident_mib: float
     late_ms: float
     latencies_ms: list[float]
@@ -86,7 +89,8 @@ class Meter:
         self._stage.pump.pause()
         await self._quiet()
         before = self._counts()
-        softirq, figures, own = kernel.softirq_seconds(), self._figures(), os.times()
+        softirq, figures, own = kernel.softirq_seconds(), self._figures(), time.process_time()
+        busy = kernel.busy_seconds()
         started = time.perf_counter()
         if self._stage.streams:
             self._stage.pump.resume()
@@ -95,8 +99,11 @@ class Meter:
         late = self._stage.pump.worst_delay_ms
         self._stage.pump.pause()
         await self._quiet()
-        after, own_after, counts = self._figures(), os.times(), self._counts()
+        after, counts = self._figures(), self._counts()
+        busy = kernel.busy_seconds() - busy
         softirq = kernel.softirq_seconds() - softirq
+        own = time.process_time() - own
+        used = after.cpu_seconds - figures.cpu_seconds
         latencies, unopened = await self._latencies(latency_seconds)
         return Window(
             seconds=elapsed,
@@ -104,9 +111,10 @@ class Meter:
             packets_due=counts.due - before.due,
             packets_delivered=counts.delivered - before.delivered,
             packets_arrived=counts.arrived - before.arrived,
-            cpu_seconds=after.cpu_seconds - figures.cpu_seconds,
+            cpu_seconds=used,
             softirq_seconds=softirq,
-            load_cpu_seconds=own_after.user + own_after.system - own.user - own.system,
+            load_cpu_seconds=own,
+            other_cpu_seconds=max(busy - own - used - softirq, 0.0),
             resident_mib=after.resident_mib,
             late_ms=late,
             latencies_ms=latencies,
@@ -119,6 +127,7 @@ class Meter:
             return [], 0
         sampling = Sampling([peer for viewer in self._samples for peer in viewer.peers])
         sampling.begin()
+        await asyncio.sleep(_STAMPING_STARTS)
         self._stage.pump.resume()
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
@@ -156,7 +165,7 @@ class Sampling:
 
     def __init__(self, peers: list[Peer]) -> None:
         self._peers = peers
-        self._taken: list[tuple[Peer, bytes, int]] = []
+        self.taken: list[tuple[Peer, bytes, int]] = []
 
     def begin(self) -> None:
         for peer in self._peers:
@@ -168,7 +177,7 @@ class Sampling:
     def drain(self) -> None:
         for peer in self._peers:
             while (received := kernel.receive_stamped(peer.socket)) is not None:
-                self._taken.append((peer, *received))
+                self.taken.append((peer, *received))
 
     def end(self) -> None:
         self.drain()
@@ -181,7 +190,7 @@ class Sampling:
         """Sorted times from send to receive, and how many packets could not be read."""
         found: list[float] = []
         unopened = 0
-        for peer, data, arrival in self._taken:
+        for peer, data, arrival in self.taken:
             if not rtp.is_media(data):
                 continue
             try:

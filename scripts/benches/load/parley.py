@@ -24,7 +24,7 @@ from load.dtls import Identity
 from load.peer import Peer
 from load.publishing import Stream
 from load.shapes import Load, Media
-from load.stage import ADDRESS, ServerFailed, Stage, Viewer, in_turns
+from load.stage import ADDRESS, ServerFailed, Stage, Viewer, in_turns, launch
 from schemas.sfu import (
     NOTICE_FIELD,
     NOTICE_STREAM,
@@ -135,14 +135,7 @@ class Parley:
             "PARLEY_NATIVE": self.native,
             "PARLEY_LOG_LEVEL": "warning",
         }
-        with self._log.open("wb") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "conference", "sfu"],
-                env=environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        return launch([sys.executable, "-m", "conference", "sfu"], self._log, environment)
 
 
 class ParleyNative(Parley):

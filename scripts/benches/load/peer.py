@@ -102,8 +102,7 @@ class Peer:
 
     def report(self) -> None:
         """Send receiver reports on everything heard."""
-        compound = rtp.receiver_reports(self.report_ssrc, self.heard, "bench")
-        self._send(self.keys.send.protect_rtcp(compound))
+        self.send_rtcp(rtp.receiver_reports(self.report_ssrc, self.heard, "bench"))
 
     def send_rtcp(self, compound: bytes) -> None:
         self._send(self.keys.send.protect_rtcp(compound))
@@ -249,9 +248,12 @@ class Upkeep:
 
     _TURN = 0.05
 
-    def __init__(self, peers: list[Peer], report_every: float) -> None:
+    def __init__(
+        self, peers: list[Peer], report_every: float, consent_every: float = _CONSENT_EVERY
+    ) -> None:
         self._peers = peers
         self._report_every = report_every
+        self._consent_every = consent_every
         self.reporting = True
         """Off while a server has no turn: then only consent goes on."""
         self._task: asyncio.Task[None] | None = None
@@ -280,7 +282,7 @@ class Upkeep:
                 reports = self.reporting and not peer.reports_itself
                 if reports and _due(before, after, self._report_every, phase):
                     peer.report()
-                if _due(before, after, _CONSENT_EVERY, phase):
+                if _due(before, after, self._consent_every, phase):
                     peer.consent()
 
 

@@ -26,6 +26,7 @@ class Stream:
         self.index = index
         self.wire = wire
         self.interval_ns = int(1e9 / media.frames)
+        """Between frames; a change counts from the next one."""
         self.sent_at: array[int] = array("q")
         """Wall-clock nanoseconds of each packet sent, by packet number."""
         self.refused = 0
@@ -50,6 +51,10 @@ class Stream:
     @property
     def sent(self) -> int:
         return len(self.sent_at)
+
+    def slow_to(self, share: float) -> None:
+        """Send the same packets at this share of the rate."""
+        self.interval_ns = int(1e9 / (self._media.frames * share))
 
     def fire(self) -> None:
         """Send the prepared frame."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import struct
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from load.peer import Peer
 from load.publishing import Stream
 from load.relay_server import Description
 from load.shapes import Load, Media
-from load.stage import ADDRESS, ServerFailed, Stage, Viewer
+from load.stage import ADDRESS, ServerFailed, Stage, Viewer, launch
 
 _PORT = 18089
 _SIZE = 320, 240
@@ -60,7 +61,8 @@ class AiortcRelay:
     name = "aiortc-relay"
 
     def __init__(self) -> None:
-        self._log = tempfile.NamedTemporaryFile(prefix="bench-relay-")  # noqa: SIM115 - until stop
+        self._folder = Path(tempfile.mkdtemp(prefix="bench-relay-"))
+        self._log = self._folder / "relay.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._http: aiohttp.ClientSession | None = None
 
@@ -105,7 +107,7 @@ class AiortcRelay:
             # Its decoder threads outlive a polite end, and it holds nothing worth one.
             self._process.kill()
             self._process.wait(5)
-        self._log.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     async def set_up(self, stage: Stage, identity: Identity) -> None:
         media = stage.load.people[0].video
@@ -126,16 +128,11 @@ class AiortcRelay:
             stage.viewers.append(FrameViewer(viewer.name, [viewer], [stream], traceable=False))
 
     def _last_words(self) -> str:
-        return Path(self._log.name).read_text(errors="replace")[-2000:]
+        return self._log.read_text(errors="replace")[-2000:]
 
     def _launch(self) -> subprocess.Popen[bytes]:
         program = Path(__file__).with_name("relay_server.py")
-        return subprocess.Popen(
-            [sys.executable, str(program), str(_PORT)],
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
+        return launch([sys.executable, str(program), str(_PORT)], self._log)
 
     async def _offer(self, path: str, offer: str) -> sdp.Remote:
         if self._http is None:

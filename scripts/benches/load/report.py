@@ -36,13 +36,19 @@ class Row(msgspec.Struct, kw_only=True):
     srtp: str
     load_percent: float
     """CPU of the load side, of one core."""
+    others_percent: float
+    """CPU of everything else on the machine, of one core: much of it, and the times are not to be trusted."""
     late_ms: float
     """How late the load side sent a frame, at worst."""
     unopened: int
     windows: int
+    share: float
+    """Of the load's packet rate; below 1 where the server loses packets at more."""
 
 
-def row(server: str, stage: Stage, windows: list[Window], resident_before: float) -> Row:
+def row(
+    server: str, stage: Stage, windows: list[Window], resident_before: float, share: float = 1.0
+) -> Row:
     """Medians over the windows; latencies of all of them together."""
     latencies = sorted(value for window in windows for value in window.latencies_ms)
     resident = statistics.median(window.resident_mib for window in windows)
@@ -75,9 +81,11 @@ def row(server: str, stage: Stage, windows: list[Window], resident_before: float
         else None,
         srtp=", ".join(sorted({peer.keys.profile for peer in stage.peers if peer.connected})),
         load_percent=_rate(windows, lambda window: 100 * window.load_cpu_seconds),
+        others_percent=_rate(windows, lambda window: 100 * window.other_cpu_seconds),
         late_ms=round(max(window.late_ms for window in windows), 2),
         unopened=sum(window.unopened for window in windows),
         windows=len(windows),
+        share=share,
     )
 
 
@@ -88,7 +96,7 @@ def as_json(rows: list[Row]) -> str:
 def as_table(rows: list[Row]) -> str:
     """For a terminal; also good Markdown."""
     head = (
-        "load", "server", "µs/packet", "delivered", "p50 ms", "p99 ms", "RSS MiB", "CPU %", "out/s"
+        "load", "server", "µs/packet", "delivered", "p50 ms", "p99 ms", "RSS MiB", "CPU %", "out/s", "others %", "share"
     )  # fmt: skip
     cells = [
         (
@@ -101,6 +109,8 @@ def as_table(rows: list[Row]) -> str:
             _shown(each.rss_mib, 0),
             _shown(each.cpu_percent, 1),
             _shown(each.packets_out, 0),
+            _shown(each.others_percent, 0),
+            _shown(each.share, 2),
         )
         for each in rows
     ]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import signal
+import subprocess
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, TypeVar
 
+from conference.embedded.process import dies_with_parent
 from load import kernel
 from load.dtls import Identity
 from load.peer import Peer, Upkeep
@@ -69,6 +73,21 @@ class Stage:
         self.pump.close()
         for peer in self.peers:
             peer.close()
+
+
+def launch(
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a server that the kernel ends when the bench ends, however that happens."""
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=dies_with_parent(signal.SIGKILL),
+        )
 
 
 class Server(Protocol):
