@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import socket
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from conference.ports import Kind, free
+
 UP_WITHIN = 60.0
 DOWN_WITHIN = 30.0
 LINK = re.compile(r"^  (\w+)(?: \(moderator\))? +(http://\S+)/join/([\w-]{10})#token=(\S+)$", re.M)
@@ -27,8 +30,8 @@ class Up:
     def __init__(
         self, data_dir: Path, log: Path, *options: str, http_port: int = 0, **settings: str
     ) -> None:
-        self.http_port = http_port or free_port(socket.SOCK_STREAM)
-        self.media_port = free_port(socket.SOCK_DGRAM)
+        self.http_port = http_port or free_ports("tcp")
+        self.media_port = free_ports("udp")
         self.log = log
         ports = ["--http-port", str(self.http_port), "--media-port", str(self.media_port)]
         with self.log.open("wb") as output:
@@ -91,11 +94,12 @@ def environment(**settings: str) -> dict[str, str]:
     return {**kept, **settings}
 
 
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_ports(kind: Kind, count: int = 2) -> int:
+    """The first of so many free ports in a row, below those that the kernel gives to outgoing connections."""
+    while True:
+        first = random.randrange(10_000, 30_000)
+        if all(free(kind, "127.0.0.1", first + number) for number in range(count)):
+            return first
 
 
 def eventually(holds: Callable[[], bool], within: float = 15.0) -> None:
@@ -225,7 +229,7 @@ def test_a_second_ctrl_c_is_quick(up: Callable[..., Up]) -> None:
     running.process.send_signal(signal.SIGINT)
     time.sleep(0.5)  # two signals at once are one to the kernel
     assert running.end(signal.SIGINT) == 0
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 11  # the API process alone would be given 12
     assert gone(family)
 
 

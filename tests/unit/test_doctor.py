@@ -144,7 +144,8 @@ def test_ports_and_their_holders() -> None:
             port = holder.getsockname()[1]
             assert not free(kind, "127.0.0.1", port)  # type: ignore[arg-type]
             assert used_by(kind, port).startswith(f"process {os.getpid()} ")  # type: ignore[arg-type]
-    assert free("tcp", "127.0.0.1", port)
+    assert free("tcp", "127.0.0.1", 0)
+    assert free("udp", "::", 0)
 
 
 def test_an_address_that_is_not_ours() -> None:
