@@ -96,9 +96,12 @@ class Stage:
         return await self.stack.enter_async_context(serving(settings))
 
     async def user(self, server: Server, name: str = "alice") -> User:
+        return await self.user_at(server.url, name)
+
+    async def user_at(self, url: str, name: str = "alice") -> User:
         session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SOON))
         await self.stack.enter_async_context(session)
-        return User(session, server.url, name)
+        return User(session, url, name)
 
     async def publish(self, queue_id: UUID, *numbers: int) -> None:
         for number in numbers:
