@@ -107,4 +107,5 @@ def test_both_paths_send_the_same_bytes(seed: int) -> None:
     theirs = play(native, seed, ROUGH, PACKETS)
     assert theirs.script.told == ours.script.told
     assert theirs.script.received == ours.script.received
-    assert theirs.counters == ours.counters
+    # The compiled path may count more, under names of its own.
+    assert {name: theirs.counters[name] for name in ours.counters} == ours.counters

@@ -1,0 +1,48 @@
+/* Totals since the path was opened. Names and meanings are those of sfu/counters.py; the last ones are ours. */
+#ifndef PARLEY_COUNTERS_H
+#define PARLEY_COUNTERS_H
+
+#include "bytes.h"
+
+#define PARLEY_COUNTERS(X)                                                                                     \
+    X(datagrams_in) X(bytes_in) X(datagrams_out) X(bytes_out)                                                  \
+    X(in_stun) X(in_dtls) X(in_rtp) X(in_rtcp)                                                                 \
+    X(drop_not_media) X(drop_oversize) X(drop_unknown_address) X(drop_unauthentic) X(drop_replayed)            \
+    X(drop_malformed) X(drop_unknown_ssrc) X(drop_unknown_payload_type) X(drop_duplicate) X(drop_late)         \
+    X(drop_probe) X(drop_muted)                                                                                \
+    X(forwarded) X(rtx_recovered) X(retransmitted) X(retransmit_missed)                                        \
+    X(send_full_video) X(send_full_audio) X(send_full_control) X(send_retried_audio) X(send_failed)            \
+    X(receive_failed)                                                                                          \
+    X(native_receive_calls) X(native_send_calls) X(native_messages) X(native_gso_messages)                     \
+    X(native_gso_segments) X(native_gso_refused)
+
+#define PARLEY_COUNTER_FIELD(name) uint64_t name;
+typedef struct {
+    PARLEY_COUNTERS(PARLEY_COUNTER_FIELD)
+} Counters;
+
+#define PARLEY_COUNTER_NAME(name) #name,
+static const char *const counter_names[] = {PARLEY_COUNTERS(PARLEY_COUNTER_NAME)};
+enum { COUNTER_COUNT = sizeof(Counters) / sizeof(uint64_t) };
+
+/* From a packet's arrival here to its last copy's leaving. Bounds are those of sfu/counters.py. */
+static const uint16_t forward_bounds_us[] = {50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000};
+enum { FORWARD_BOUNDS = sizeof forward_bounds_us / sizeof forward_bounds_us[0] };
+
+typedef struct {
+    uint64_t count;
+    uint64_t sum_us;
+    uint64_t within[FORWARD_BOUNDS + 1];
+} ForwardTime;
+
+static void forward_time_add(ForwardTime *time, int64_t us, uint64_t packets)
+{
+    int bucket = 0;
+    while (bucket < FORWARD_BOUNDS && us > forward_bounds_us[bucket])
+        bucket++;
+    time->within[bucket] += packets;
+    time->count += packets;
+    time->sum_us += packets * (uint64_t)us;
+}
+
+#endif

@@ -1,0 +1,640 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""The packet path in native code. What a packet goes through is in the headers; here is what Python asks of it."""
+
+import secrets
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from sfu.native.srtp import context_address, function_addresses
+from sfu.native.wire import from_wire, to_wire
+from sfu.path import Datagram, Inbound, Levels, ReceiveStats, SendStats
+
+
+cdef extern from "path.h" nogil:
+    enum:
+        BATCH
+        MAX_PROTECTED
+        MAX_ARRIVALS
+        FORWARD_BOUNDS
+        COUNTER_COUNT
+        NO_PAYLOAD_TYPE
+        RTCP_MINIMUM
+        MISSING_AGE_US
+    int EVENT_STUN, EVENT_DTLS, EVENT_RTCP, EVENT_UNKNOWN, EVENT_STARTED, EVENT_KEYFRAME
+    int CODEC_OTHER, CODEC_VP8, CODEC_VP9, CODEC_H264, CODEC_AV1
+
+    ctypedef int (*SrtpCall)(void*, void*, int*) noexcept
+    ctypedef int (*SrtpRemoveCall)(void*, uint32_t) noexcept
+    ctypedef struct Srtp:
+        SrtpCall protect
+        SrtpCall protect_rtcp
+        SrtpCall unprotect
+        SrtpCall unprotect_rtcp
+        SrtpRemoveCall remove_stream
+    ctypedef struct Counters:
+        pass
+    const char* counter_names[]
+    const uint16_t forward_bounds_us[]
+    ctypedef struct ForwardTime:
+        uint64_t count
+        uint64_t sum_us
+        uint64_t within[]
+
+    ctypedef struct SocketAddress:
+        pass
+    ctypedef unsigned int socklen_t
+    ctypedef struct AddressKey:
+        pass
+    ctypedef struct AddressEntry:
+        void* transport
+    ctypedef struct Addresses:
+        pass
+    AddressKey address_key(const SocketAddress*)
+    AddressEntry* address_entry(const Addresses*, const AddressKey*)
+    bint addresses_put(Addresses*, const AddressKey*, void*)
+    void addresses_remove(Addresses*, const AddressKey*)
+
+    ctypedef struct MappingTable:
+        uint8_t payload_types[128]
+        uint8_t identifiers[256]
+    ctypedef struct Mapping:
+        pass
+    ctypedef struct Mappings:
+        pass
+    Mapping* mapping_take(Mappings*, const MappingTable*)
+
+    ctypedef struct Arrival:
+        int64_t us
+        uint16_t number
+    ctypedef struct Arrivals:
+        uint32_t first
+        uint32_t count
+        Arrival log[]
+    ctypedef struct Transport:
+        void* send
+        void* receive
+        SocketAddress address
+        socklen_t address_length
+        int64_t number
+        int64_t last_received_us
+        int transport_cc_id
+        Arrivals* arrivals
+        void* streams
+    bint transport_add_stream(Transport*, uint32_t, Track*, bint)
+    void* transport_stream(const Transport*, uint32_t)
+    void unknown_claimed(Transport*, uint32_t)
+
+    ctypedef struct Reception:
+        uint64_t packets
+        uint64_t octets
+        int64_t base
+        int64_t highest
+        int64_t jitter
+    ctypedef struct Hole:
+        int64_t number
+        int64_t since_us
+    ctypedef struct Missing:
+        int first
+        int last
+        int count
+        Hole holes[]
+    void missing_expire(Missing*, int64_t)
+    ctypedef struct LegList:
+        int count
+    ctypedef struct Track:
+        Transport* transport
+        LegList waiting
+        int torn
+        bint audio
+        bint muted
+        uint8_t audio_level_id
+        uint8_t loudest
+        uint32_t clock_rate
+        uint32_t ssrc
+        uint32_t level_count
+        uint32_t level_total
+        uint64_t keyframes
+        uint64_t recovered
+        int64_t id
+        Reception reception
+        uint8_t codecs[128]
+        uint8_t originals[128]
+        uint32_t clock_rates[128]
+        Missing missing
+    Track* track_open(bint, int64_t)
+    bint track_mute(Track*, bint)
+    void track_remove(Track*)
+
+    ctypedef struct LegState:
+        uint64_t packets
+        uint64_t octets
+        int64_t last_sent_us
+        uint32_t last_timestamp
+    ctypedef struct Leg:
+        LegState state
+        bint audio
+        bint has_rtx
+        uint32_t clock_rate
+        uint32_t rtx_ssrc
+        uint64_t retransmitted
+        uint64_t missed
+        uint8_t rtx[128]
+    Leg* leg_open(Transport*, bint, uint32_t, uint16_t, int64_t)
+    bint leg_set_source(Leg*, Track*, Mapping*)
+    void leg_unhook(Leg*)
+    void leg_free(Leg*)
+
+    ctypedef struct Outbox:
+        int fd
+        int waiting_count
+        bint segmentation
+    bint outbox_retry(Outbox*)
+    bint outbox_repair(Outbox*, Leg*, uint16_t)
+    void outbox_flush(Outbox*)
+    bint outbox_control(Outbox*, uint8_t*, size_t, SocketAddress*, socklen_t)
+
+    ctypedef struct Event:
+        uint8_t kind
+        uint8_t payload_type
+        uint8_t place
+        uint32_t ssrc
+        int64_t id
+        const uint8_t* data
+        int length
+    ctypedef struct Path:
+        Counters counters
+        ForwardTime forward_time
+        Addresses addresses
+        Mappings mappings
+        int fd
+        int64_t now_us
+        int event_count
+        Event events[]
+        SocketAddress from_ "from" []
+        Outbox outbox
+    Path* path_open(int, int, const Srtp*, uint64_t)
+    void path_close(Path*)
+    void path_now(Path*, int64_t)
+    int path_drain_batch(Path*, int)
+    void path_count_unprotected(Path*)
+    void path_refuse_sends(Path*, bint)
+
+
+_addresses = function_addresses()
+cdef Srtp _srtp
+_srtp.protect = <SrtpCall><uintptr_t>_addresses["srtp_protect"]
+_srtp.protect_rtcp = <SrtpCall><uintptr_t>_addresses["srtp_protect_rtcp"]
+_srtp.unprotect = <SrtpCall><uintptr_t>_addresses["srtp_unprotect"]
+_srtp.unprotect_rtcp = <SrtpCall><uintptr_t>_addresses["srtp_unprotect_rtcp"]
+_srtp.remove_stream = <SrtpRemoveCall><uintptr_t>_addresses["srtp_remove_stream"]
+
+cdef dict _CODECS = {"VP8": CODEC_VP8, "VP9": CODEC_VP9, "H264": CODEC_H264, "AV1": CODEC_AV1}
+
+cdef int MAX_PER_DRAIN = 256
+"""The event loop gets its turn after so many; the socket stays readable and calls again."""
+
+
+cdef class _Transport:
+    """Python's share of a transport: it keeps the SRTP sessions, and knows what has to go with it."""
+
+    cdef Transport* c
+    cdef object receive
+    cdef object send
+    cdef set accepted
+    cdef set tracks
+    cdef set legs
+    cdef set leg_ssrcs
+    """Every SSRC ever sent from here. Taken twice, SRTP would use the same key stream twice."""
+
+
+cdef class _Track:
+    cdef Track* c
+    cdef _Transport transport
+    cdef object spec
+
+
+cdef class _Leg:
+    cdef Leg* c
+    cdef _Transport transport
+    cdef object spec
+
+
+cdef class NativePath:
+    """See `sfu.path.PacketPath`. Not thread-safe: one event loop owns it."""
+
+    cdef Path* c
+    cdef object _socket
+    cdef bint _dual
+    cdef dict _transports
+    cdef dict _tracks
+    cdef dict _legs
+    cdef int64_t _last_transport
+    cdef int64_t _last_number
+
+    def __cinit__(self, sock):
+        sock.setblocking(False)
+        self._socket = sock
+        self._dual = sock.family == 10  # AF_INET6
+        self._transports, self._tracks, self._legs = {}, {}, {}
+        self.c = path_open(sock.fileno(), sock.family, &_srtp, secrets.randbits(64))
+        if self.c == NULL:
+            raise MemoryError
+
+    def __del__(self):
+        self.close()
+
+    def __dealloc__(self):
+        if self.c != NULL:
+            path_close(self.c)
+
+    def fileno(self):
+        return self._socket.fileno()
+
+    def close(self):
+        for transport in list(self._transports):
+            self.close_transport(transport)
+        self._socket.close()
+        self.c.fd = self.c.outbox.fd = -1
+
+    # --- datagrams
+
+    def drain(self, int64_t now_us):
+        cdef int count, total = 0
+        inbound = Inbound()
+        path_now(self.c, now_us)
+        if self.c.outbox.waiting_count:
+            outbox_retry(&self.c.outbox)
+        while total < MAX_PER_DRAIN:
+            with nogil:
+                count = path_drain_batch(self.c, BATCH)
+            if self.c.event_count:
+                self._tell(inbound)
+            total += count
+            if count < BATCH:
+                break
+        return inbound
+
+    cdef _tell(self, inbound):
+        cdef int index
+        cdef Event* event
+        for index in range(self.c.event_count):
+            event = &self.c.events[index]
+            if event.kind == EVENT_RTCP:
+                inbound.rtcp.append((event.id, event.data[:event.length]))
+            elif event.kind == EVENT_STUN:
+                inbound.stun.append(self._datagram(event))
+            elif event.kind == EVENT_DTLS:
+                inbound.dtls.append(self._datagram(event))
+            elif event.kind == EVENT_UNKNOWN:
+                inbound.unknown.append((event.id, event.ssrc, event.payload_type))
+            elif event.kind == EVENT_STARTED:
+                inbound.started.append(event.id)
+            else:
+                inbound.keyframes.append(event.id)
+
+    cdef _datagram(self, Event* event):
+        cdef SocketAddress* address = &self.c.from_[event.place]
+        wire = PyBytes_FromStringAndSize(<const char*>address, sizeof(SocketAddress))
+        return Datagram(event.data[:event.length], from_wire(wire))
+
+    def send(self, bytes data, address):
+        cdef SocketAddress to
+        cdef socklen_t length = self._fill(&to, address)
+        outbox_control(&self.c.outbox, <uint8_t*><const char*>data, len(data), &to, length)
+
+    cdef socklen_t _fill(self, SocketAddress* wire, address) except 0:
+        cdef bytes packed = to_wire((address[0], address[1]), self._dual)
+        memset(wire, 0, sizeof(SocketAddress))
+        memcpy(wire, <const char*>packed, len(packed))
+        return len(packed)
+
+    # --- transports
+
+    def open_transport(self, receive, send, address):
+        cdef _Transport transport = _Transport()
+        cdef SocketAddress wire
+        cdef socklen_t length = self._fill(&wire, address)
+        transport.c = <Transport*>calloc(1, sizeof(Transport))
+        if transport.c == NULL:
+            raise MemoryError
+        self._last_transport += 1
+        transport.receive, transport.send = receive, send
+        transport.accepted, transport.tracks, transport.legs, transport.leg_ssrcs = set(), set(), set(), set()
+        transport.c.number = self._last_transport
+        transport.c.receive = <void*><uintptr_t>context_address(receive)
+        transport.c.send = <void*><uintptr_t>context_address(send)
+        transport.c.address, transport.c.address_length = wire, length
+        self._transports[self._last_transport] = transport
+        self._claim(transport, address)
+        return self._last_transport
+
+    def accept(self, transport, address):
+        self._claim(self._transports[transport], address)
+
+    cdef _claim(self, _Transport transport, address):
+        cdef SocketAddress wire
+        self._fill(&wire, address)
+        cdef AddressKey key = address_key(&wire)
+        self._disown(address, &key)
+        if not addresses_put(&self.c.addresses, &key, transport.c):
+            raise MemoryError
+        transport.accepted.add(to_wire((address[0], address[1]), self._dual))
+
+    cdef _disown(self, address, const AddressKey* key):
+        cdef Transport* former = <Transport*>address_entry(&self.c.addresses, key).transport
+        if former != NULL:
+            (<_Transport>self._transports[former.number]).accepted.discard(
+                to_wire((address[0], address[1]), self._dual)
+            )
+
+    def forget(self, address):
+        cdef SocketAddress wire
+        self._fill(&wire, address)
+        cdef AddressKey key = address_key(&wire)
+        self._disown(address, &key)
+        addresses_remove(&self.c.addresses, &key)
+
+    def select(self, transport, address):
+        cdef _Transport chosen = self._transports[transport]
+        chosen.c.address_length = self._fill(&chosen.c.address, address)
+
+    def last_received_us(self, transport):
+        return (<_Transport>self._transports[transport]).c.last_received_us
+
+    def close_transport(self, transport):
+        cdef _Transport closing = self._transports.pop(transport, None)
+        cdef SocketAddress wire
+        cdef AddressKey key
+        if closing is None:
+            return
+        for leg in list(closing.legs):
+            self.remove_leg(leg)
+        for track in list(closing.tracks):
+            self.remove_track(track)
+        for packed in closing.accepted:
+            memset(&wire, 0, sizeof(wire))
+            memcpy(&wire, <const char*>(<bytes>packed), len(packed))
+            key = address_key(&wire)
+            addresses_remove(&self.c.addresses, &key)
+        free(closing.c.arrivals)
+        free(closing.c.streams)
+        free(closing.c)
+        closing.c = NULL
+
+    # --- tracks
+
+    def add_track(self, spec):
+        cdef _Transport transport = self._transports[spec.transport]
+        cdef _Track track = _Track()
+        ssrcs = [spec.ssrc] if spec.rtx_ssrc is None else [spec.ssrc, spec.rtx_ssrc]
+        for ssrc in ssrcs:
+            if transport_stream(transport.c, ssrc) != NULL:
+                raise ValueError(f"SSRC {ssrc} is a track of this transport already")
+        if spec.transport_cc_id and transport.c.arrivals == NULL:
+            transport.c.arrivals = <Arrivals*>calloc(1, sizeof(Arrivals))
+            if transport.c.arrivals == NULL:
+                raise MemoryError
+        track.c = track_open(spec.kind == "audio", self._last_number + 1)
+        if track.c == NULL:
+            raise MemoryError
+        self._last_number += 1
+        track.c.transport, track.transport, track.spec = transport.c, transport, spec
+        self._tracks[self._last_number] = track
+        transport.tracks.add(self._last_number)
+        self._describe(track.c, spec)
+        for ssrc in ssrcs:
+            if not transport_add_stream(transport.c, ssrc, track.c, ssrc != spec.ssrc):
+                self.remove_track(self._last_number)
+                raise MemoryError
+            unknown_claimed(transport.c, ssrc)
+        transport.c.transport_cc_id = spec.transport_cc_id or transport.c.transport_cc_id
+        return track.c.id
+
+    cdef _describe(self, Track* track, spec):
+        track.ssrc, track.audio_level_id = spec.ssrc, spec.audio_level_id
+        track.clock_rate = next((codec.clock_rate for codec in spec.codecs.values()), 90_000)
+        for payload_type, codec in spec.codecs.items():
+            if not 0 <= payload_type < 128:
+                continue  # no packet carries it
+            track.codecs[<int>payload_type] = _CODECS.get(codec.name.upper(), CODEC_OTHER)
+            track.clock_rates[<int>payload_type] = codec.clock_rate
+            if codec.rtx is not None and 0 <= codec.rtx < 128:
+                track.originals[<int>codec.rtx] = payload_type
+
+    def mute_track(self, track, bint muted):
+        if not track_mute((<_Track>self._tracks[track]).c, muted):
+            raise MemoryError
+
+    def remove_track(self, track):
+        cdef _Track removed = self._tracks.pop(track, None)
+        if removed is None:
+            return
+        removed.transport.tracks.discard(track)
+        track_remove(removed.c)
+        removed.c = NULL
+
+    # --- legs
+
+    def add_leg(self, spec):
+        cdef _Transport transport = self._transports[spec.transport]
+        cdef _Leg leg = _Leg()
+        ssrcs = {spec.ssrc} if spec.rtx_ssrc is None else {spec.ssrc, spec.rtx_ssrc}
+        if ssrcs & transport.leg_ssrcs:
+            raise ValueError("an SSRC once sent on a transport can't be taken again")
+        leg.c = leg_open(
+            transport.c, spec.kind == "audio", spec.ssrc, spec.first_sequence, self._last_number + 1
+        )
+        if leg.c == NULL:
+            raise MemoryError
+        self._last_number += 1
+        transport.leg_ssrcs |= ssrcs
+        leg.transport, leg.spec = transport, spec
+        if spec.rtx_ssrc is not None:
+            leg.c.has_rtx, leg.c.rtx_ssrc = True, spec.rtx_ssrc
+        for payload_type, rtx in spec.rtx.items():
+            leg.c.rtx[<int>(payload_type & 0x7F)] = rtx & 0x7F
+        self._legs[self._last_number] = leg
+        transport.legs.add(self._last_number)
+        return self._last_number
+
+    def set_source(self, leg, source, int64_t now_us):
+        cdef Leg* fed = (<_Leg>self._legs[leg]).c
+        cdef _Track track
+        cdef MappingTable table
+        path_now(self.c, now_us)
+        if source is None:
+            leg_unhook(fed)
+            return
+        track = self._tracks[source.track]
+        if track.c.audio != fed.audio:
+            kind = (<_Leg>self._legs[leg]).spec.kind
+            raise ValueError(f"a {kind} leg can't be fed from a track of {track.spec.kind}")
+        memset(table.payload_types, NO_PAYLOAD_TYPE, sizeof(table.payload_types))
+        memset(table.identifiers, 0, sizeof(table.identifiers))
+        for theirs, ours in source.payload_types.items():
+            table.payload_types[<int>(theirs & 0x7F)] = ours & 0x7F
+        # The publisher's transport-wide numbers count its own transport: never passed to a viewer.
+        for theirs, ours in source.extensions.items():
+            if theirs != track.spec.transport_cc_id:
+                table.identifiers[<int>(theirs & 0xFF)] = ours & 0xFF
+        cdef Mapping* mapping = mapping_take(&self.c.mappings, &table)
+        if mapping == NULL or not leg_set_source(fed, track.c, mapping):
+            raise MemoryError
+
+    def remove_leg(self, leg):
+        cdef _Leg removed = self._legs.pop(leg, None)
+        if removed is None:
+            return
+        removed.transport.legs.discard(leg)
+        leg_free(removed.c)
+        removed.c = NULL
+        self._retire(removed.transport, removed.spec.ssrc)
+        if removed.spec.rtx_ssrc is not None:
+            self._retire(removed.transport, removed.spec.rtx_ssrc)
+
+    cdef _retire(self, _Transport transport, uint32_t ssrc):
+        """Free libsrtp's state of a stream that is not sent any more; there may be none yet."""
+        _srtp.remove_stream(transport.c.send, ((ssrc & 0xFF) << 24) | ((ssrc & 0xFF00) << 8)
+                            | ((ssrc >> 8) & 0xFF00) | (ssrc >> 24))
+
+    # --- RTCP and repair
+
+    def send_rtcp(self, transport, bytes compound):
+        cdef Transport* to = (<_Transport>self._transports[transport]).c
+        cdef uint8_t data[MAX_PROTECTED]
+        cdef int length = len(compound)
+        if not RTCP_MINIMUM <= length <= MAX_PROTECTED - 148:  # libsrtp's longest SRTCP trailer
+            path_count_unprotected(self.c)
+            return
+        memcpy(data, <const char*>compound, length)
+        if _srtp.protect_rtcp(to.send, data, &length) != 0:
+            path_count_unprotected(self.c)
+            return
+        outbox_control(&self.c.outbox, data, length, &to.address, to.address_length)
+
+    def retransmit(self, leg, list sequences):
+        cdef Leg* asking = (<_Leg>self._legs[leg]).c
+        cdef int held = 0
+        for sequence in sequences:
+            held += outbox_repair(&self.c.outbox, asking, sequence & 0xFFFF)
+        with nogil:
+            outbox_flush(&self.c.outbox)
+        return held
+
+    def missing(self):
+        cdef Track* track
+        cdef Missing* missing
+        cdef int index
+        found = []
+        for item in self._tracks.values():
+            track = (<_Track>item).c
+            missing = &track.missing
+            if not missing.count or track.muted:
+                continue
+            missing_expire(missing, self.c.now_us)
+            holes = []
+            for index in range(missing.first, missing.last):
+                if missing.holes[index].since_us >= 0:
+                    holes.append(missing.holes[index].number & 0xFFFF)
+            if holes:
+                found.append((track.id, holes))
+        return found
+
+    def arrivals(self, transport):
+        cdef Arrivals* arrivals = (<_Transport>self._transports[transport]).c.arrivals
+        cdef Arrival* arrival
+        cdef uint32_t index
+        if arrivals == NULL:
+            return []
+        taken = []
+        for index in range(arrivals.count):
+            arrival = &arrivals.log[(arrivals.first + index) % MAX_ARRIVALS]
+            taken.append((arrival.number, arrival.us))
+        arrivals.first = arrivals.count = 0
+        return taken
+
+    def waiting_for_keyframe(self):
+        cdef Track* track
+        found = []
+        for item in self._tracks.values():
+            track = (<_Track>item).c
+            if not track.audio and not track.muted and (track.waiting.count or track.torn):
+                found.append(track.id)
+        return found
+
+    # --- figures
+
+    def receive_stats(self, track):
+        cdef Track* of = (<_Track>self._tracks[track]).c
+        cdef Reception* reception = &of.reception
+        cdef int64_t expected = reception.highest - reception.base + 1 if reception.base else 0
+        return ReceiveStats(
+            packets=reception.packets,
+            octets=reception.octets,
+            highest_sequence=max(0, reception.highest - 0x10000),
+            expected=expected,
+            lost=expected - <int64_t>reception.packets,
+            jitter=reception.jitter >> 4,
+            keyframes=of.keyframes,
+            rtx_recovered=of.recovered,
+        )
+
+    def send_stats(self, leg):
+        cdef Leg* of = (<_Leg>self._legs[leg]).c
+        return SendStats(
+            packets=of.state.packets,
+            octets=of.state.octets,
+            last_timestamp=of.state.last_timestamp,
+            last_sent_us=of.state.last_sent_us,
+            clock_rate=of.clock_rate,
+            retransmitted=of.retransmitted,
+            missed=of.missed,
+        )
+
+    def levels(self):
+        cdef Track* track
+        found = []
+        for item in self._tracks.values():
+            track = (<_Track>item).c
+            if not track.level_count:
+                continue
+            found.append(
+                Levels(
+                    track=track.id,
+                    count=track.level_count,
+                    total=track.level_total,
+                    loudest=track.loudest,
+                )
+            )
+            track.level_count = track.level_total = 0
+            track.loudest = 127
+        return found
+
+    def counters(self):
+        cdef uint64_t* values = <uint64_t*>&self.c.counters
+        cdef ForwardTime* time = &self.c.forward_time
+        cdef uint64_t total = 0
+        cdef int index
+        counted = {}
+        for index in range(COUNTER_COUNT):
+            counted[counter_names[index].decode()] = values[index]
+        counted["forward_us_count"] = time.count
+        counted["forward_us_sum"] = time.sum_us
+        for index in range(FORWARD_BOUNDS):  # cumulative, as Prometheus has its buckets
+            total += time.within[index]
+            counted[f"forward_us_le_{forward_bounds_us[index]}"] = total
+        counted["native_legs"] = len(self._legs)
+        return counted
+
+    # --- for tests
+
+    def _refuse_sends(self, bint refuse):
+        """As if the socket were full, until told otherwise."""
+        path_refuse_sends(self.c, refuse)
+
+    def _use_segmentation(self, bint use):
+        """Whether runs of packets may go to the kernel as one message."""
+        self.c.outbox.segmentation = use

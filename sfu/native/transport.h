@@ -1,0 +1,158 @@
+/* One SRTP association with one remote: its contexts, its address, the streams it sends us. */
+#ifndef PARLEY_TRANSPORT_H
+#define PARLEY_TRANSPORT_H
+
+#include "addresses.h"
+
+enum {
+    MAX_UNKNOWN = 32,
+    MAX_RTCP_SOURCES = 64,
+    MAX_ARRIVALS = 4096,
+    TELL_EVERY_US = 1000000,
+};
+
+typedef struct Track Track;
+typedef struct Leg Leg;
+
+typedef struct {
+    Track *track;
+    uint32_t ssrc;
+    bool is_rtx;
+} Stream;
+
+typedef struct {
+    int64_t told_us;
+    uint32_t ssrc;
+} UnknownStream;
+
+typedef struct {
+    int64_t us;
+    uint16_t number;
+} Arrival;
+
+/* A ring that forgets the oldest; it starts over when it has been read, so that little of it is touched. */
+typedef struct {
+    uint32_t first;
+    uint32_t count;
+    Arrival log[MAX_ARRIVALS];
+} Arrivals;
+
+typedef struct Transport {
+    /* sending */
+    void *send;
+    SocketAddress address;
+    socklen_t address_length;
+    struct Transport *next_pending; /* in this batch */
+    Leg *pending; /* legs with something to send */
+    Leg **pending_end;
+    /* receiving */
+    void *receive;
+    Stream *streams;
+    int stream_count;
+    int transport_cc_id;
+    int64_t last_received_us;
+    int64_t number;
+    Arrivals *arrivals;
+    int unknown_count;
+    int rtcp_source_count;
+    UnknownStream unknown[MAX_UNKNOWN]; /* in order of first sight */
+    uint32_t rtcp_sources[MAX_RTCP_SOURCES];
+} Transport;
+
+static Stream *transport_stream(const Transport *transport, uint32_t ssrc)
+{
+    for (int at = 0; at < transport->stream_count; at++)
+        if (transport->streams[at].ssrc == ssrc)
+            return &transport->streams[at];
+    return NULL;
+}
+
+static bool transport_add_stream(Transport *transport, uint32_t ssrc, Track *track, bool is_rtx)
+{
+    size_t count = (size_t)transport->stream_count + 1;
+    Stream *streams = realloc(transport->streams, count * sizeof(Stream));
+    if (!streams)
+        return false;
+    transport->streams = streams;
+    streams[transport->stream_count++] = (Stream){track, ssrc, is_rtx};
+    return true;
+}
+
+static void transport_remove_streams(Transport *transport, const Track *track)
+{
+    int kept = 0;
+    for (int at = 0; at < transport->stream_count; at++)
+        if (transport->streams[at].track != track)
+            transport->streams[kept++] = transport->streams[at];
+    transport->stream_count = kept;
+}
+
+static int unknown_index(const Transport *transport, uint32_t ssrc)
+{
+    for (int at = 0; at < transport->unknown_count; at++)
+        if (transport->unknown[at].ssrc == ssrc)
+            return at;
+    return -1;
+}
+
+static void unknown_remove(Transport *transport, int index)
+{
+    UnknownStream *unknown = transport->unknown;
+    int behind = --transport->unknown_count - index;
+    memmove(unknown + index, unknown + index + 1, (size_t)behind * sizeof *unknown);
+}
+
+/* Whether an SSRC of no track may be opened: libsrtp keeps state for every one, so a peer may not bring any
+ * number of them. The oldest makes room once it was told about long enough ago; then `*evicted` is its SSRC. */
+static bool unknown_admit(Transport *transport, uint32_t ssrc, int64_t now_us, bool *evicts, uint32_t *evicted)
+{
+    *evicts = false;
+    if (transport->unknown_count < MAX_UNKNOWN || unknown_index(transport, ssrc) >= 0)
+        return true;
+    if (now_us - transport->unknown[0].told_us < TELL_EVERY_US)
+        return false;
+    *evicts = true;
+    *evicted = transport->unknown[0].ssrc;
+    unknown_remove(transport, 0);
+    return true;
+}
+
+/* Whether to tell of it now: at most once a second. There is room: it was admitted. */
+static bool unknown_tell(Transport *transport, uint32_t ssrc, int64_t now_us)
+{
+    int index = unknown_index(transport, ssrc);
+    if (index < 0) {
+        index = transport->unknown_count++;
+        transport->unknown[index].ssrc = ssrc;
+    } else if (now_us - transport->unknown[index].told_us < TELL_EVERY_US) {
+        return false;
+    }
+    transport->unknown[index].told_us = now_us;
+    return true;
+}
+
+static void unknown_claimed(Transport *transport, uint32_t ssrc)
+{
+    int index = unknown_index(transport, ssrc);
+    if (index >= 0)
+        unknown_remove(transport, index);
+}
+
+static bool rtcp_source_known(const Transport *transport, uint32_t ssrc)
+{
+    for (int at = 0; at < transport->rtcp_source_count; at++)
+        if (transport->rtcp_sources[at] == ssrc)
+            return true;
+    return false;
+}
+
+static void arrivals_add(Arrivals *arrivals, uint16_t number, int64_t now_us)
+{
+    arrivals->log[(arrivals->first + arrivals->count) % MAX_ARRIVALS] = (Arrival){now_us, number};
+    if (arrivals->count < MAX_ARRIVALS)
+        arrivals->count++;
+    else
+        arrivals->first = (arrivals->first + 1) % MAX_ARRIVALS;
+}
+
+#endif
