@@ -4,7 +4,9 @@ Two implementations: pure Python (`sfu/port.py` with `sfu/router.py`) and the co
 The path owns the UDP socket, SRTP, the packet caches and every rewrite. It holds no policy: who hears
 whom, when to ask for a keyframe and when to ask again for a lost packet is decided by its callers.
 Transports, tracks and legs are small integers that the path gives out; a number is not given out again
-while anything still refers to it. All times are microseconds of one monotonic clock, passed in.
+while anything still refers to it. Closing or removing one that is gone already does nothing; anything else
+with a number that is not known raises KeyError. All times are microseconds of one monotonic clock, passed
+in. A path has no clock and no chance of its own: same datagrams and calls, same bytes out.
 """
 
 from __future__ import annotations
@@ -59,7 +61,9 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """What feeds a leg: a track, with its payload types and header-extension ids as this viewer knows them.
 
     A payload type without an entry is not forwarded; an extension element without one is blanked
-    (padding, RFC 8285 section 4.2), so that no packet changes its length.
+    (padding, RFC 8285 section 4.2), so that no packet changes its length. Transport-wide numbers are
+    blanked always. Values are passed as they are: don't map what speaks of the publisher's own link
+    (abs-send-time), nor its MID and RID.
     """
 
     track: int
@@ -131,15 +135,25 @@ class PacketPath(Protocol):
     def fileno(self) -> int: ...
 
     def drain(self, now_us: int) -> Inbound:
-        """Read until the socket is empty, forward what is media, return what is for Python."""
+        """Read the socket, forward what is media, return what is for Python.
+
+        Bounded: with more than a few hundred datagrams waiting it returns, and the socket stays readable.
+        Never raises, whatever the datagrams contain.
+        """
         ...
 
     def send(self, data: bytes, address: Address) -> None:
-        """STUN or DTLS out; dropped and counted when the socket is full."""
+        """STUN or DTLS out; dropped and counted when the socket is full. ValueError: no numeric address."""
         ...
 
     # transports: one SRTP association with one remote
-    def open_transport(self, receive: SrtpSession, send: SrtpSession, address: Address) -> int: ...
+    def open_transport(self, receive: SrtpSession, send: SrtpSession, address: Address) -> int:
+        """Sessions for any inbound and any outbound SSRC; ValueError: no numeric address.
+
+        `send` must have `allow_repeat_tx`, and a `window_size` of about 1024 or more: retransmission
+        without an RTX stream sends old indices again, and libsrtp refuses those that leave its window.
+        """
+        ...
 
     def accept(self, transport: int, address: Address) -> None:
         """Datagrams from this address belong to the transport too (a checked ICE pair)."""
@@ -160,7 +174,9 @@ class PacketPath(Protocol):
         ...
 
     # tracks: what a publisher sends
-    def add_track(self, spec: TrackSpec) -> int: ...
+    def add_track(self, spec: TrackSpec) -> int:
+        """ValueError: one of its SSRCs is a track of this transport already."""
+        ...
 
     def mute_track(self, track: int, muted: bool) -> None:
         """Muted, its packets are received and counted and go nowhere."""
@@ -171,12 +187,19 @@ class PacketPath(Protocol):
         ...
 
     # legs: what a viewer receives
-    def add_leg(self, spec: LegSpec) -> int: ...
+    def add_leg(self, spec: LegSpec) -> int:
+        """ValueError: one of its SSRCs was sent on this transport before, even by a leg long removed.
+
+        Its numbers would begin anew under the same keys, and SRTP would use its key stream twice.
+        """
+        ...
 
     def set_source(self, leg: int, source: Source | None, now_us: int) -> None:
         """Feed the leg from another track. Sequence, timestamp and VP8 picture ids stay continuous.
 
-        Video changes at the new track's next keyframe; until then the old one goes on. None pauses the leg.
+        Video changes at the new track's next keyframe; until then the old one goes on. Audio changes at
+        once. None pauses the leg. The same track under another mapping goes on without a keyframe.
+        ValueError: the track is of the other kind.
         """
         ...
 
@@ -190,7 +213,7 @@ class PacketPath(Protocol):
         ...
 
     def missing(self) -> list[tuple[int, list[int]]]:
-        """(track, sequence numbers not yet arrived) for tracks with holes younger than about a second."""
+        """(track, sequence numbers not yet arrived) for unmuted tracks with holes younger than a second."""
         ...
 
     def arrivals(self, transport: int) -> list[tuple[int, int]]:
@@ -198,7 +221,7 @@ class PacketPath(Protocol):
         ...
 
     def waiting_for_keyframe(self) -> list[int]:
-        """Video tracks that at least one leg waits for."""
+        """Unmuted video tracks of which a leg needs a keyframe: to begin, or to mend a frame cut short."""
         ...
 
     # figures
@@ -211,7 +234,7 @@ class PacketPath(Protocol):
         ...
 
     def counters(self) -> dict[str, int]:
-        """Packets and bytes in and out, drops by reason, forwarding-time histogram; names in docs/operations.md."""
+        """Packets and bytes in and out, drops by reason, forwarding-time histogram; names in `sfu.counters`."""
         ...
 
     def close(self) -> None: ...

@@ -43,8 +43,8 @@ class PythonPath(PacketPath):
         self._router = Router(self._counters)
         self._transports: dict[int, Transport] = {}
         self._by_address: dict[WireAddress, Transport] = {}
-        self._legs: dict[int, tuple[Transport, int]] = {}
-        """Leg -> its transport and SSRC."""
+        self._legs: dict[int, tuple[Transport, list[int]]] = {}
+        """Leg -> its transport and SSRCs."""
         self._last_transport = 0
         self._now_us = 0
 
@@ -190,15 +190,12 @@ class PythonPath(PacketPath):
 
     def add_track(self, spec: TrackSpec) -> int:
         transport = self._transports[spec.transport]
-        ssrcs = [(spec.ssrc, False)]
-        if spec.rtx_ssrc is not None:
-            ssrcs.append((spec.rtx_ssrc, True))
-        for ssrc, _ in ssrcs:
-            if ssrc in transport.streams:
-                raise ValueError(f"SSRC {ssrc} is a track of this transport already")
+        ssrcs = _ssrcs(spec)
+        if not transport.streams.keys().isdisjoint(ssrcs):
+            raise ValueError("an SSRC is a track of this transport already")
         track = self._router.add_track(spec)
-        for ssrc, is_rtx in ssrcs:
-            transport.streams[ssrc] = track, is_rtx
+        for index, ssrc in enumerate(ssrcs):
+            transport.streams[ssrc] = track, index > 0
             transport.unknown.claimed(ssrc)
         transport.transport_cc_id = spec.transport_cc_id or transport.transport_cc_id
         return track
@@ -210,21 +207,19 @@ class PythonPath(PacketPath):
         spec = self._router.remove_track(track)
         if spec is None:
             return
-        streams = self._transports[spec.transport].streams
-        streams.pop(spec.ssrc, None)
-        if spec.rtx_ssrc is not None:
-            streams.pop(spec.rtx_ssrc, None)
+        for ssrc in _ssrcs(spec):
+            del self._transports[spec.transport].streams[ssrc]
 
     # --- legs ---------------------------------------------------------------------------------
 
     def add_leg(self, spec: LegSpec) -> int:
         transport = self._transports[spec.transport]
-        ssrcs = {spec.ssrc} | ({spec.rtx_ssrc} if spec.rtx_ssrc is not None else set())
-        if ssrcs & transport.leg_ssrcs:
+        ssrcs = _ssrcs(spec)
+        if not transport.leg_ssrcs.isdisjoint(ssrcs):
             raise ValueError("an SSRC once sent on a transport can't be taken again")
-        transport.leg_ssrcs |= ssrcs
         leg = self._router.add_leg(spec, transport)
-        self._legs[leg] = transport, spec.ssrc
+        transport.leg_ssrcs.update(ssrcs)
+        self._legs[leg] = transport, ssrcs
         return leg
 
     def set_source(self, leg: int, source: Source | None, now_us: int) -> None:
@@ -236,8 +231,8 @@ class PythonPath(PacketPath):
         if found is None:
             return
         self._router.remove_leg(leg)
-        transport, ssrc = found
-        transport.retire_leg(ssrc)
+        transport, ssrcs = found
+        transport.retire(ssrcs)
 
     # --- RTCP and repair ----------------------------------------------------------------------
 
@@ -278,3 +273,11 @@ class PythonPath(PacketPath):
         for transport in list(self._transports):
             self.close_transport(transport)
         self._udp.close()
+
+
+def _ssrcs(spec: TrackSpec | LegSpec) -> list[int]:
+    """The stream's own and its retransmissions', if it has any. Raises ValueError."""
+    ssrcs = [spec.ssrc] if spec.rtx_ssrc is None else [spec.ssrc, spec.rtx_ssrc]
+    if len(set(ssrcs)) < len(ssrcs) or not all(0 <= ssrc <= 0xFFFFFFFF for ssrc in ssrcs):
+        raise ValueError("SSRCs are distinct 32-bit numbers")
+    return ssrcs

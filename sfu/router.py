@@ -111,6 +111,7 @@ class Router:
     # --- legs ---------------------------------------------------------------------------------
 
     def add_leg(self, spec: LegSpec, outlet: Outlet) -> int:
+        _check_payload_types(spec.rtx)
         number = self._number()
         rewrite = Leg(
             spec.ssrc,
@@ -131,6 +132,7 @@ class Router:
         track = self._tracks[source.track]
         if track.spec.kind != leg.kind:
             raise ValueError(f"a {leg.kind} leg can't be fed from a track of {track.spec.kind}")
+        _check_payload_types(source.payload_types)
         feed = Feed(track.number, dict(source.payload_types), _passable(track, source))
         if leg.source is track:
             self._cancel_pending(leg)
@@ -249,6 +251,7 @@ class Router:
             else:
                 rewrite.unsent(packet)
                 counters.send_full_video += 1
+        packet.tails.clear()  # the cache keeps the packet; what is sent again is shaped again
 
     # --- repair -------------------------------------------------------------------------------
 
@@ -331,6 +334,11 @@ class Router:
                 count, total, loudest = track.state.take_levels()
                 found.append(Levels(track=track.number, count=count, total=total, loudest=loudest))
         return found
+
+
+def _check_payload_types(mapping: Mapping[int, int]) -> None:
+    if not all(0 <= ours <= 0x7F for ours in mapping.values()):
+        raise ValueError("a payload type has seven bits")
 
 
 def _passable(track: _Track, source: Source) -> dict[int, int]:

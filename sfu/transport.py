@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from pylibsrtp import Error as SrtpError
 from pylibsrtp import Session as SrtpSession
@@ -111,9 +112,10 @@ class Transport:
         if not self._udp.send(protected, self.address):
             self._counters.send_full_control += 1
 
-    def retire_leg(self, ssrc: int) -> None:
-        """Free libsrtp's state of a stream that is not sent any more."""
-        self._forget_stream(self._send, ssrc)
+    def retire(self, ssrcs: Iterable[int]) -> None:
+        """Free libsrtp's state of streams that are not sent any more."""
+        for ssrc in ssrcs:
+            self._forget_stream(self._send, ssrc)
 
     @staticmethod
     def _forget_stream(session: SrtpSession, ssrc: int) -> None:

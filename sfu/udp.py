@@ -87,7 +87,19 @@ class UdpSocket:
         """False when the socket is full. Any other refusal counts as lost on the way."""
         if self._waiting and not self._drain_waiting():
             return False
-        return self._transmit(data, address)
+        try:
+            self._sock.sendto(data, address)
+        except OSError as error:
+            return self._refused(error)
+        self._counters.datagrams_out += 1
+        self._counters.bytes_out += len(data)
+        return True
+
+    def _refused(self, error: OSError) -> bool:
+        if error.errno in _FULL:
+            return False
+        self._counters.send_failed += 1
+        return True
 
     def send_audio(self, data: bytes, address: WireAddress) -> None:
         if self.send(data, address):
@@ -103,21 +115,9 @@ class UdpSocket:
             self._drain_waiting()
 
     def _drain_waiting(self) -> bool:
-        while self._waiting:
-            if not self._transmit(*self._waiting[0]):
-                return False
-            self._waiting.popleft()
+        waiting, self._waiting = self._waiting, deque()
+        while waiting and self.send(*waiting[0]):
+            waiting.popleft()
             self._counters.send_retried_audio += 1
-        return True
-
-    def _transmit(self, data: bytes, address: WireAddress) -> bool:
-        try:
-            self._sock.sendto(data, address)
-        except OSError as error:
-            if error.errno in _FULL:
-                return False
-            self._counters.send_failed += 1
-            return True
-        self._counters.datagrams_out += 1
-        self._counters.bytes_out += len(data)
-        return True
+        self._waiting = waiting
+        return not waiting

@@ -223,11 +223,12 @@ class Leg:
     def sent(self, packet: Packet, now_us: int) -> None:
         self.packets += 1
         self.octets += packet.payload_end - packet.payload_at
-        if packet.sequence <= self._map.highest or self.era is None:
+        era, numbers = self.era, self._map
+        if packet.sequence <= numbers.highest or era is None:
             return
-        self._map.sent(packet.sequence)
+        numbers.highest = packet.sequence
         self._last_vp8 = packet.vp8
-        timestamp = (packet.timestamp + self.era.timestamp_shift) & 0xFFFFFFFF
+        timestamp = (packet.timestamp + era.timestamp_shift) & 0xFFFFFFFF
         if timestamp != self.last_timestamp or not self.last_sent_us:
             # The first packet of a frame: the others share its timestamp but leave later.
             self.last_timestamp, self.last_sent_us = timestamp, now_us

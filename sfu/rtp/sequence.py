@@ -40,7 +40,8 @@ class SequenceMap:
         self._closed: deque[Segment] = deque(maxlen=MAX_SEGMENTS)
         self._open: Segment | None = None
         self.highest = 0
-        """The newest source number seen in the open segment; packets above it are new."""
+        """The newest source number of the open segment; packets above it are new, and whoever sends one
+        with the number `sequence + offset` moves this up."""
         self.offset = 0
 
     @property
@@ -68,10 +69,6 @@ class SequenceMap:
             return
         segment.end = end
         self._closed.append(segment)
-
-    def sent(self, sequence: int) -> None:
-        """A new packet went out with `sequence + offset`."""
-        self.highest = max(self.highest, sequence)
 
     def drop(self, sequence: int) -> None:
         """Leave a new packet out without a gap. An older one's number is promised already."""

@@ -286,6 +286,15 @@ def test_kinds_do_not_mix(rig: Rig) -> None:
         rig.feed(leg, track)
 
 
+def test_payload_types_have_seven_bits(rig: Rig) -> None:
+    remote = rig.remote()
+    track, leg = rig.track(remote, PUBLISHER), rig.leg(remote)
+    with pytest.raises(ValueError, match="payload type"):
+        rig.feed(leg, track, {96: 128})
+    with pytest.raises(ValueError, match="payload type"):
+        rig.leg(remote, rtx={96: -1})
+
+
 def test_an_ssrc_is_never_sent_from_twice(rig: Rig) -> None:
     remote = rig.remote()
     rig.path.remove_leg(rig.leg(remote, ssrc=5, rtx_ssrc=6))

@@ -109,6 +109,11 @@ def test_one_transport_may_not_claim_an_ssrc_twice_but_two_may(rig: Rig) -> None
         with pytest.raises(ValueError, match="SSRC"):
             rig.track(first, ssrc)
     rig.track(second, PUBLISHER)
+    for wrong in (6, -1, 2**32):
+        with pytest.raises(ValueError, match="SSRC"):
+            rig.track(first, wrong, rtx_ssrc=6)
+        with pytest.raises(ValueError, match="SSRC"):
+            rig.leg(first, ssrc=wrong, rtx_ssrc=6)
 
 
 def test_media_follows_the_selected_address(rig: Rig) -> None:

@@ -32,7 +32,7 @@ def forwarded(numbers: SequenceMap, sequence: int) -> int | None:
     if sequence <= numbers.highest:
         return numbers.late(sequence)
     out = sequence + numbers.offset
-    numbers.sent(sequence)
+    numbers.highest = sequence
     return out
 
 
