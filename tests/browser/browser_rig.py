@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from conference.tokens import issue, user_named
 
@@ -36,10 +36,13 @@ BARE_FLAGS = [
 CHROMIUM_FLAGS = [
     *BARE_FLAGS,
     "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
+    "--use-fake-device-for-media-stream=device-count=2,fps=15",
     "--autoplay-policy=no-user-gesture-required",
 ]
 READY_WITHIN = 60.0
+PATIENCE = 20.0
+"""Seconds that anything may take that is not itself measured; machines that test are often busy."""
+expect.set_options(timeout=PATIENCE * 1000)
 SECRET = "browser-tests-only-" + "0" * 32
 
 
@@ -175,7 +178,7 @@ class Person:
         """The selector of somebody's picture on this page."""
         return f'.tile[data-user="{other.user_id}"][data-kind="{kind}"]'
 
-    async def until(self, condition: str, argument: Any = None, seconds: float = 15.0) -> Any:
+    async def until(self, condition: str, argument: Any = None, seconds: float = PATIENCE) -> Any:
         """Polls a JavaScript function on the page until it gives something true, and returns that."""
         return await until(lambda: self.page.evaluate(condition, argument), condition, seconds)
 
@@ -198,7 +201,7 @@ class Person:
             now = await self.frames_of(other, kind)
             return now >= more + (before if now >= before else 0)
 
-        await until(growing, f"{self.name} sees {other.name}'s {kind}", 20)
+        await until(growing, f"{self.name} sees {other.name}'s {kind}", PATIENCE)
 
     async def sees_anew(self, other: Person, before: int, seconds: float) -> None:
         """Waits until frames are decoded on a new connection, whose count began again below `before`."""
@@ -223,7 +226,7 @@ class Person:
                 return now_packets > 10 and now_energy > 0
             return now_packets > packets + 10 and now_energy > energy
 
-        await until(growing, f"{self.name} hears somebody", 20)
+        await until(growing, f"{self.name} hears somebody", PATIENCE)
 
     async def faces(self) -> list[str]:
         """The labels of all people's tiles."""

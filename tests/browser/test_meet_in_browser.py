@@ -24,7 +24,7 @@ async def test_two_people_meet_through_the_waiting_room(host: Host, meeting: Mee
     assert await bob.faces() == ["Alice", "Bob (you)"]
     await expect(bob.page.locator("[data-connection]")).to_have_text("Connected")
     # The fake microphone beeps: its owner's tile is ringed on the other side.
-    await expect(alice.page.locator(f"{alice.tile(bob)}.talking")).to_be_visible(timeout=10_000)
+    await expect(alice.page.locator(f"{alice.tile(bob)}.talking")).to_be_visible()
     await alice.shot("two-people")
     assert alice.errors == bob.errors == []
 
@@ -42,7 +42,7 @@ async def test_screen_appears_and_disappears(host: Host, meeting: Meeting) -> No
     await admit(alice, bob)
     await alice.sees(bob)
     await bob.press("screen")
-    await expect(alice.page.locator(alice.tile(bob, "screen"))).to_be_visible(timeout=15_000)
+    await expect(alice.page.locator(alice.tile(bob, "screen"))).to_be_visible()
     await alice.sees(bob, "screen")
     await alice.sees(bob)
     await alice.shot("screen-share")
@@ -64,7 +64,7 @@ async def test_camera_off_and_on_again(host: Host, meeting: Meeting) -> None:
         await expect(picture).to_be_hidden()
         await expect(alice.page.locator(f"{alice.tile(bob)} .avatar")).to_have_text("B")
         await bob.press("camera")
-        await expect(picture).to_be_visible(timeout=15_000)
+        await expect(picture).to_be_visible()
         await alice.sees(bob)
     assert alice.errors == bob.errors == []
 

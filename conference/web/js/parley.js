@@ -19,7 +19,8 @@
  * Layers, each usable alone:
  * - {@link Api}: one method per HTTP call; failures are {@link ApiError} or {@link NetworkError}.
  * - {@link Channel}: the durable event channel, read by pending GET.
- * - {@link Meeting}: joining, the waiting room, the four peer connections, and recovery of all of them.
+ * - {@link Meeting}: joining, the waiting room, the four peer connections, and recovery of all of them (inside:
+ *   admission.js for getting in and staying in, media.js for the connections, roster.js for who is there).
  *
  * @module parley
  */

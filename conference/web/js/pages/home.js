@@ -126,7 +126,7 @@ function creationForm(api, reload) {
       { class: "choice" },
       h("legend", { class: "visually-hidden" }, "Who may come in"),
       kind("scheduled", "Anyone with the link, through a waiting room", true),
-      kind("permanent", "Members only"),
+      kind("permanent", "Members only, added through the API"),
     ),
   );
   return form;

@@ -55,7 +55,7 @@ class Lobby {
   #meteredTrack = null;
   #buttons = {};
   #selects = {};
-  #problems = h("div", { role: "status" });
+  #problems = h("div", { class: "problems", role: "status" });
   #enter;
   #redraw = () => this.#draw();
 
@@ -82,7 +82,7 @@ class Lobby {
   }
 
   #build() {
-    const { visit } = { visit: this.#visit };
+    const visit = this.#visit;
     this.#buttons.microphone = this.#toggle("microphone", "audio");
     this.#buttons.camera = this.#toggle("camera", "video");
     const preview = h(

@@ -41,7 +41,7 @@ export class Room {
     this.#side = new SidePanel(panels, () => this.#draw());
     this.#notice = new WaitingNotice(meeting, visit.names, () => this.#open("people"));
     this.#toolbar = new Toolbar(this.#tools());
-    this.#sound = h("button", { class: "primary unmute-sound", onclick: () => this.#speakers.unblock() }, icon("speaker"), "Tap to hear");
+    this.#sound = h("button", { class: "primary unmute-sound" }, icon("speaker"), "Tap to hear");
     this.#alone = this.#invitation();
     this.#stage.element.append(this.#sound, this.#alone);
     this.element = h("div", { class: "room" }, this.#header(), this.#stage.element, this.#side.element, this.#toolbar.element);
@@ -110,7 +110,7 @@ export class Room {
     on(this.#visit.devices, "lost", ({ detail }) => toast(detail));
     on(this.#speakers, "change", () => this.#drawSoon());
     on(document, "keydown", (event) => this.#heedKey(event));
-    // Any touch of the page is what the browser waits for before it plays sound.
+    // Any click is what the browser waits for before it plays sound; the button invites to one.
     on(document, "click", () => this.#speakers.blocked && this.#speakers.unblock());
   }
 
@@ -125,8 +125,8 @@ export class Room {
     this.#draw();
   }
 
-  #tell(userId, what) {
-    announce(`${this.#visit.names.of(userId)} ${what}`);
+  async #tell(userId, what) {
+    announce(`${await this.#visit.names.learn(userId)} ${what}`);
   }
 
   #refused({ kind, error }) {

@@ -75,13 +75,17 @@ export class Devices extends EventTarget {
     for (const kind of ["camera", "microphone"]) this.close(kind);
   }
 
+  /** The chosen device, or any other when that one is not there. */
   async #request(kind) {
     if (!navigator.mediaDevices) throw new DOMException("no secure context", "SecurityError");
-    const { [kind]: deviceId } = choices();
-    const wanted = { ...CONSTRAINTS[kind], ...(deviceId && { deviceId: { ideal: deviceId } }) };
-    const media = kind === "camera" ? "video" : "audio";
-    const stream = await navigator.mediaDevices.getUserMedia({ [media]: wanted });
-    return stream.getTracks()[0];
+    const deviceId = this.chosen(kind);
+    if (!deviceId) return await capture(kind);
+    try {
+      return await capture(kind, { deviceId: { exact: deviceId } });
+    } catch (error) {
+      if (error.name !== "OverconstrainedError" && error.name !== "NotFoundError") throw error;
+      return await capture(kind);
+    }
   }
 
   #adopt(kind, track) {
@@ -103,6 +107,14 @@ export class Devices extends EventTarget {
   #changed() {
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/** @param {MediaTrackConstraints} [further] @returns {Promise<MediaStreamTrack>} */
+async function capture(kind, further) {
+  const media = kind === "camera" ? "video" : "audio";
+  const constraints = { [media]: { ...CONSTRAINTS[kind], ...further } };
+  const stream = await navigator.mediaDevices.getUserMedia(constraints);
+  return stream.getTracks()[0];
 }
 
 function explain(kind, { name }) {

@@ -18,7 +18,19 @@ export class Names extends EventTarget {
     if (name) return name;
     this.#missing.add(userId);
     this.#timer ??= setTimeout(() => this.#fetch(), 20);
-    return "Somebody";
+    return "…";
+  }
+
+  /** The name, once it is known; the stand-in if it cannot be had. @returns {Promise<string>} */
+  async learn(userId) {
+    if (this.of(userId) === "…") {
+      const limit = { signal: AbortSignal.timeout(3000), once: true };
+      await new Promise((resolve) => {
+        this.addEventListener("names", resolve, limit);
+        limit.signal.addEventListener("abort", resolve);
+      });
+    }
+    return this.of(userId);
   }
 
   async #fetch() {

@@ -37,12 +37,14 @@ export class Speakers extends EventTarget {
 
   async #start() {
     const { speaker } = choices();
+    const elements = this.#elements;
     const outcomes = await Promise.allSettled(
-      this.#elements.map(async (element) => {
+      elements.map(async (element) => {
         if (speaker && element.setSinkId) await element.setSinkId(speaker).catch(() => {});
         await element.play();
       }),
     );
+    if (elements !== this.#elements) return; // other tracks have come meanwhile
     this.blocked = outcomes.some(({ reason }) => reason?.name === "NotAllowedError");
     this.dispatchEvent(new Event("change"));
   }
