@@ -23,6 +23,7 @@ from conference.api.users import routes as user_routes
 from conference.bus.channels import ChannelBus
 from conference.bus.link import RedisLink
 from conference.bus.notices import NoticeReader
+from conference.bus.readers import TOUCH_INTERVAL
 from conference.bus.relay import OutboxRelay
 from conference.bus.sfu_client import SfuClient
 from conference.bus.workers import WorkerRegistry
@@ -73,7 +74,10 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
 
     # the bus
     bus = ChannelBus(
-        link, cap=settings.channel_cap, channels_of=lambda ids: channel_rows.of_users(pool, ids)
+        link,
+        cap=settings.channel_cap,
+        channels_of=lambda ids: channel_rows.of_users(pool, ids),
+        touch_interval=min(TOUCH_INTERVAL, settings.channel_grace / 3),
     )
     relay = OutboxRelay(pool, bus)
     sfu = SfuClient(link, timeout=settings.command_timeout)

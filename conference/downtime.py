@@ -11,6 +11,7 @@ SERVER_DOWN = (
     Unavailable,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,  # the connection closed under us
+    asyncpg.InternalClientError,  # it closed while the driver was about to write
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
