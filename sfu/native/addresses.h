@@ -33,6 +33,11 @@ typedef union {
     struct sockaddr_in6 v6;
 } SocketAddress;
 
+static inline uint16_t address_port(const SocketAddress *address)
+{
+    return address->any.sa_family == AF_INET ? address->v4.sin_port : address->v6.sin6_port;
+}
+
 static AddressKey address_key(const SocketAddress *address)
 {
     AddressKey key = {0, 0, 0};

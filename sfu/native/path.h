@@ -527,6 +527,10 @@ static void path_take_datagram(Path *path, int place, uint8_t *data, int length)
         return;
     }
     Event event = {.place = (uint8_t)place, .data = data, .length = length};
+    if (!address_port(&path->from[place])) {
+        counters->drop_not_media++; /* nobody can be answered at port 0 */
+        return;
+    }
     if (first <= 3) {
         event.kind = EVENT_STUN;
         counters->in_stun++;

@@ -389,10 +389,10 @@ cdef class NativePath:
     def add_track(self, spec):
         cdef _Transport transport = self._transports[spec.transport]
         cdef _Track track = _Track()
-        ssrcs = [spec.ssrc] if spec.rtx_ssrc is None else [spec.ssrc, spec.rtx_ssrc]
+        ssrcs = _ssrcs(spec)
         for ssrc in ssrcs:
             if transport_stream(transport.c, ssrc) != NULL:
-                raise ValueError(f"SSRC {ssrc} is a track of this transport already")
+                raise ValueError("an SSRC is a track of this transport already")
         if spec.transport_cc_id and transport.c.arrivals == NULL:
             transport.c.arrivals = <Arrivals*>calloc(1, sizeof(Arrivals))
             if transport.c.arrivals == NULL:
@@ -414,13 +414,13 @@ cdef class NativePath:
         return track.c.id
 
     cdef _describe(self, Track* track, spec):
-        track.ssrc, track.audio_level_id = spec.ssrc, spec.audio_level_id
-        track.clock_rate = next((codec.clock_rate for codec in spec.codecs.values()), 90_000)
+        track.ssrc, track.audio_level_id = spec.ssrc, spec.audio_level_id & 0xFF
+        track.clock_rate = next((codec.clock_rate for codec in spec.codecs.values()), 90_000) & 0xFFFFFFFF
         for payload_type, codec in spec.codecs.items():
             if not 0 <= payload_type < 128:
                 continue  # no packet carries it
             track.codecs[<int>payload_type] = _CODECS.get(codec.name.upper(), CODEC_OTHER)
-            track.clock_rates[<int>payload_type] = codec.clock_rate
+            track.clock_rates[<int>payload_type] = codec.clock_rate & 0xFFFFFFFF
             if codec.rtx is not None and 0 <= codec.rtx < 128:
                 track.originals[<int>codec.rtx] = payload_type
 
@@ -441,21 +441,23 @@ cdef class NativePath:
     def add_leg(self, spec):
         cdef _Transport transport = self._transports[spec.transport]
         cdef _Leg leg = _Leg()
-        ssrcs = {spec.ssrc} if spec.rtx_ssrc is None else {spec.ssrc, spec.rtx_ssrc}
-        if ssrcs & transport.leg_ssrcs:
+        ssrcs = _ssrcs(spec)
+        if not transport.leg_ssrcs.isdisjoint(ssrcs):
             raise ValueError("an SSRC once sent on a transport can't be taken again")
+        _check_payload_types(spec.rtx)
         leg.c = leg_open(
             transport.c, spec.kind == "audio", spec.ssrc, spec.first_sequence, self._last_number + 1
         )
         if leg.c == NULL:
             raise MemoryError
         self._last_number += 1
-        transport.leg_ssrcs |= ssrcs
+        transport.leg_ssrcs.update(ssrcs)
         leg.transport, leg.spec = transport, spec
         if spec.rtx_ssrc is not None:
             leg.c.has_rtx, leg.c.rtx_ssrc = True, spec.rtx_ssrc
         for payload_type, rtx in spec.rtx.items():
-            leg.c.rtx[<int>(payload_type & 0x7F)] = rtx & 0x7F
+            if 0 <= payload_type < 128:
+                leg.c.rtx[<int>payload_type] = rtx
         self._legs[self._last_number] = leg
         transport.legs.add(self._last_number)
         return self._last_number
@@ -472,14 +474,16 @@ cdef class NativePath:
         if track.c.audio != fed.audio:
             kind = (<_Leg>self._legs[leg]).spec.kind
             raise ValueError(f"a {kind} leg can't be fed from a track of {track.spec.kind}")
+        _check_payload_types(source.payload_types)
         memset(table.payload_types, NO_PAYLOAD_TYPE, sizeof(table.payload_types))
         memset(table.identifiers, 0, sizeof(table.identifiers))
         for theirs, ours in source.payload_types.items():
-            table.payload_types[<int>(theirs & 0x7F)] = ours & 0x7F
+            if 0 <= theirs < 128:
+                table.payload_types[<int>theirs] = ours
         # The publisher's transport-wide numbers count its own transport: never passed to a viewer.
         for theirs, ours in source.extensions.items():
-            if theirs != track.spec.transport_cc_id:
-                table.identifiers[<int>(theirs & 0xFF)] = ours & 0xFF
+            if theirs != track.spec.transport_cc_id and 0 <= theirs < 256 and 0 <= ours < 256:
+                table.identifiers[<int>theirs] = ours
         cdef Mapping* mapping = mapping_take(&self.c.mappings, &table)
         if mapping == NULL or not leg_set_source(fed, track.c, mapping):
             raise MemoryError
@@ -491,9 +495,8 @@ cdef class NativePath:
         removed.transport.legs.discard(leg)
         leg_free(removed.c)
         removed.c = NULL
-        self._retire(removed.transport, removed.spec.ssrc)
-        if removed.spec.rtx_ssrc is not None:
-            self._retire(removed.transport, removed.spec.rtx_ssrc)
+        for ssrc in _ssrcs(removed.spec):
+            self._retire(removed.transport, ssrc)
 
     cdef _retire(self, _Transport transport, uint32_t ssrc):
         """Free libsrtp's state of a stream that is not sent any more; there may be none yet."""
@@ -638,3 +641,16 @@ cdef class NativePath:
     def _use_segmentation(self, bint use):
         """Whether runs of packets may go to the kernel as one message."""
         self.c.outbox.segmentation = use
+
+
+def _ssrcs(spec):
+    """The stream's own and its retransmissions', if it has any. Raises ValueError."""
+    ssrcs = [spec.ssrc] if spec.rtx_ssrc is None else [spec.ssrc, spec.rtx_ssrc]
+    if len(set(ssrcs)) < len(ssrcs) or not all(0 <= ssrc <= 0xFFFFFFFF for ssrc in ssrcs):
+        raise ValueError("SSRCs are distinct 32-bit numbers")
+    return ssrcs
+
+
+def _check_payload_types(mapping):
+    if not all(0 <= ours <= 0x7F for ours in mapping.values()):
+        raise ValueError("a payload type has seven bits")
