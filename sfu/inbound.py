@@ -17,7 +17,7 @@ from sfu.negotiation import (
     payload_type_map,
 )
 from sfu.path import LegSpec, Source
-from sfu.peer import Peer
+from sfu.peer import CLOSED_BY_CLIENT, Peer
 from sfu.publication import Publication
 from sfu.sdp.remote import RemoteDescription, RemoteTransport
 from sfu.streams import Leg
@@ -125,6 +125,10 @@ class Inbound:
         self._match_legs()
 
     def peer_lost(self, peer: Peer, reason: str) -> None:
+        if reason == CLOSED_BY_CLIENT and self._offer is not None:
+            # It closed the old connection and is about to answer with a new one.
+            self._replace_peer(peer)
+            return
         self._abandon(reason)
 
     def unknown_ssrc(self, peer: Peer, ssrc: int, payload_type: int) -> None:

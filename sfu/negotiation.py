@@ -22,6 +22,9 @@ from sfu.sdp.remote import RemoteCodec, RemoteDescription, RemoteMedia, Setup
 MAX_SLOTS = 16
 """Audio m-lines of one client that we fill."""
 
+MAX_LINES = 200
+"""Video m-lines of one viewer; browsers get slow long before."""
+
 _VIDEO_FEEDBACK = ("nack", "nack pli", "ccm fir", "transport-cc")
 _AUDIO_FEEDBACK = ("transport-cc",)
 _VIEWER_FEEDBACK = ("nack", "nack pli", "ccm fir")
@@ -302,8 +305,7 @@ class Subscriptions:
         carried = {line.wanted.feed for line in self._lines if line.state in _CARRIES}
         for feed, item in wanted.items():
             if feed not in carried:
-                self._place(item)
-                changed = True
+                changed |= self._place(item)
         return changed
 
     def sections(self) -> list[Section | Rejected]:
@@ -354,13 +356,17 @@ class Subscriptions:
             self._begin(line)
         return grown
 
-    def _place(self, item: Wanted) -> None:
+    def _place(self, item: Wanted) -> bool:
+        """Give the feed a line; false when all are taken, until one is free."""
         line = next((line for line in self._lines if line.state == "free"), None)
+        if line is None and len(self._lines) >= MAX_LINES:
+            return False
         if line is None:
             line = Line(mid=self._new_mid(), wanted=item)
             self._lines.append(line)
         line.wanted = item
         self._begin(line)
+        return True
 
     def _begin(self, line: Line) -> None:
         line.state = "offered"

@@ -32,6 +32,8 @@ MAX_ADDRESSES = 8
 _DTLS_QUEUE = 32
 """Datagrams that wait for the handshake task; a flight has fewer than ten."""
 
+CLOSED_BY_CLIENT = "closed by the client"
+
 PeerState = Literal["new", "connecting", "connected", "closed"]
 
 log = structlog.get_logger(__name__)
@@ -291,7 +293,7 @@ class Peer:
 
     def _dtls_changed(self) -> None:
         if self._dtls is not None and self._dtls.state == "closed":
-            self.lose("closed by the client")
+            self.lose(CLOSED_BY_CLIENT)
 
     def _send(self, data: bytes) -> None:
         if self.selected is not None:

@@ -21,6 +21,9 @@ from schemas import sfu as wire
 from sfu.tasks import end
 from sfu.worker import Worker
 
+NATIVE = os.environ.get("PARLEY_NATIVE", "auto")
+"""Which packet path the workers of these tests have."""
+
 T = TypeVar("T")
 N = TypeVar("N")
 
@@ -38,7 +41,7 @@ async def until(condition: Callable[[], T], within: float = 10.0, what: str = "c
 @asynccontextmanager
 async def running_worker(redis_url: str, **changes: object) -> AsyncIterator[Worker]:
     """A worker on loopback in this loop, registered; closed at the end."""
-    values = {"media_host": "127.0.0.1", "native": "off", **changes}
+    values = {"media_host": "127.0.0.1", "native": NATIVE, **changes}
     worker = Worker(msgspec.convert(values, Settings), redis_url, 0)
     serving = asyncio.create_task(worker.serve())
     try:

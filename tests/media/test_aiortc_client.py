@@ -102,9 +102,7 @@ async def test_audio_and_video_both_ways(
     await outgoing.setRemoteDescription(RTCSessionDescription(answer, "answer"))
     await controller.notice(VideoLive, user=alice)
 
-    await controller.done(
-        Subscribe(user=bob, subscribe=[Feed(alice, "video")], unsubscribe=[])
-    )
+    await controller.done(Subscribe(user=bob, subscribe=[Feed(alice, "video")], unsubscribe=[]))
     offered = await controller.notice(Offered, user=bob)
     inbound = new(connect)
     tracks: list[MediaStreamTrack] = []

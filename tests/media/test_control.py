@@ -12,6 +12,7 @@ from media_rig import Camera, Controller, Participant, controlling, running_work
 from redis import asyncio as aioredis
 
 from schemas import sfu as wire
+from sfu.port import PythonPath
 from sfu.worker import Worker
 
 Join = Callable[[], Participant]
@@ -28,7 +29,8 @@ async def test_a_worker_registers_and_says_how_it_is(
 ) -> None:
     found = await record(redis_url, worker.id)
     assert found is not None
-    assert (found.meetings, found.peers, found.draining, found.native) == (0, 0, False, False)
+    assert (found.meetings, found.peers, found.draining) == (0, 0, False)
+    assert found.native != isinstance(worker.path, PythonPath)
     assert found.media == [f"127.0.0.1:{worker.candidates[0][1]}"]
 
     await join().join_audio()

@@ -232,3 +232,25 @@ async def test_other_codecs_are_forwarded(controller: Controller, join: Join, co
     await bob.sees(alice.feed(), 5)
     connection.close()
     await camera.stop()
+
+
+async def test_a_viewer_may_close_its_connection_while_an_offer_is_on_the_way(
+    worker: Worker, controller: Controller, join: Join
+) -> None:
+    alice, bob = join(), join()
+    await alice.publish()
+    await bob.subscribe(alice.feed())
+    await bob.sees(alice.feed())
+    bob.answering = False
+    await bob.subscribe(alice.feed())
+    offered = await until(lambda: controller.seen(Offered, user=bob.user)[1:])
+    assert bob.inbound
+    former = next(p for p in worker.endpoint._peers if isinstance(p.owner, inbound_module.Inbound))
+    bob.inbound.close()
+    bob.inbound = None
+    await until(lambda: former.state == "closed")
+    bob.answering = True
+    bob._offers.put_nowait(offered[0])
+    await bob.sees(alice.feed())
+    assert not controller.seen(ConnectionLost)
+    assert worker.leftovers()["peers"] == 2

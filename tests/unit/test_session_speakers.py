@@ -1,0 +1,86 @@
+"""Who talks, and who is heard in whose slots."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from sfu.path import Levels
+from sfu.speakers import Speakers
+
+ALICE, BOB, CAROL, DAVE = (UUID(int=n) for n in range(1, 5))
+STEP_US = 100_000
+
+
+class Room:
+    def __init__(self, *users: UUID) -> None:
+        self.speakers = Speakers()
+        self.speakers.open(users)
+        self.now_us = 0
+
+    def hear(self, looks: int, **levels: int) -> list[tuple[UUID, bool]]:
+        """So many looks with these levels (-dBov) by name; the edges."""
+        names = {"alice": ALICE, "bob": BOB, "carol": CAROL, "dave": DAVE}
+        edges = []
+        for _ in range(looks):
+            self.now_us += STEP_US
+            heard = {
+                names[name]: Levels(track=1, count=5, total=5 * level, loudest=level)
+                for name, level in levels.items()
+            }
+            edges += self.speakers.hear(heard, self.now_us)
+        return edges
+
+    def slots(self, listener: UUID, present: list[UUID | None]) -> list[UUID | None]:
+        ranked = self.speakers.ranked(len(present) + 1)
+        return self.speakers.slots_for(listener, present, ranked)
+
+
+def test_both_edges() -> None:
+    room = Room(ALICE, BOB)
+    assert room.hear(5, alice=127, bob=127) == []
+    assert room.hear(5, alice=30, bob=127) == [(ALICE, True)]
+    assert room.hear(20, alice=127, bob=127) == [(ALICE, False)]
+
+
+def test_a_microphone_that_closes_stops_talking() -> None:
+    room = Room(ALICE, BOB)
+    room.hear(5, alice=30, bob=127)
+    assert room.speakers.open([BOB]) == [ALICE]
+    assert room.speakers.open([]) == []
+    assert room.hear(5) == []
+
+
+def test_nobody_hears_oneself() -> None:
+    room = Room(ALICE, BOB)
+    room.hear(5, alice=30, bob=127)
+    assert room.slots(ALICE, [None]) == [BOB]
+    assert room.slots(BOB, [None]) == [ALICE]
+
+
+def test_silent_ones_fill_free_slots() -> None:
+    room = Room(ALICE, BOB, CAROL)
+    assert set(room.slots(ALICE, [None, None, None])) == {BOB, CAROL, None}
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_the_loudest_get_in_and_stay_through_a_pause(slots: int) -> None:
+    room = Room(ALICE, BOB, CAROL, DAVE)
+    heard: list[UUID | None] = [None] * slots
+    for _ in range(10):
+        room.hear(1, alice=127, bob=127, carol=127, dave=20)
+        heard = room.slots(ALICE, heard)
+    assert DAVE in heard
+    place = heard.index(DAVE)
+    for _ in range(5):
+        room.hear(1, alice=127, bob=60, carol=127, dave=127)
+        heard = room.slots(ALICE, heard)
+        assert heard[place] == DAVE
+
+
+def test_who_is_muted_leaves_the_slots() -> None:
+    room = Room(ALICE, BOB, CAROL)
+    heard = room.slots(ALICE, [None, None])
+    room.speakers.open([ALICE, CAROL])
+    assert set(room.slots(ALICE, heard)) == {CAROL, None}
