@@ -29,6 +29,7 @@ _READY_WITHIN = 60.0
 _PORT_WITHIN = 5.0  # the kernel may still be ending a killed predecessor
 _POLL = 0.1
 _WATCH_INTERVAL = 0.5
+_SERVER_DELAY = 5.0
 _API_PATIENCE = 12.0
 _SFU_PATIENCE = 5.0
 
@@ -47,7 +48,7 @@ async def run_until_signalled(settings: Settings, *, api: int, workers: int, dem
     with locked(settings.data_dir):
         supervisor = Supervisor(settings, api=api, workers=workers)
         loop = asyncio.get_running_loop()
-        for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for sign in _stop_signals():
             loop.add_signal_handler(sign, _on_signal, stop, supervisor)
         keeping = asyncio.create_task(supervisor.keep(demo=demo))
         stopping = asyncio.create_task(stop.wait())
@@ -61,6 +62,12 @@ async def run_until_signalled(settings: Settings, *, api: int, workers: int, dem
         if not keeping.cancelled():
             keeping.result()
     return 0
+
+
+def _stop_signals() -> list[signal.Signals]:
+    """A hangup that is ignored (nohup) stays ignored."""
+    always = [signal.SIGINT, signal.SIGTERM]
+    return always if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [*always, signal.SIGHUP]
 
 
 def _on_signal(stop: asyncio.Event, supervisor: Supervisor) -> None:
@@ -126,7 +133,8 @@ class Supervisor:
             try:
                 self._start_servers()
             except EmbeddedError as error:
-                log.error("server does not start", error=str(error))
+                log.error("server does not start", error=str(error), again_in=_SERVER_DELAY)
+                await asyncio.sleep(_SERVER_DELAY)
 
     def _start_children(self, urls: ServerUrls) -> None:
         common = {
