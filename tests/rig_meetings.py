@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import msgspec
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
+from multidict import CIMultiDict
 from redis import asyncio as aioredis
 
 from conference.app import create_app
@@ -34,7 +35,7 @@ class Answer(msgspec.Struct):
 
     status: int
     json: Json
-    headers: dict[str, str]
+    headers: CIMultiDict[str]
 
     @property
     def code(self) -> str:
@@ -170,7 +171,7 @@ class Api:
             return Answer(
                 response.status,
                 msgspec.json.decode(raw) if is_json else raw,
-                dict(response.headers),
+                CIMultiDict(response.headers),
             )
 
 
