@@ -8,19 +8,13 @@ from uuid import UUID
 
 from schemas.sfu import Feed, OfferedStream
 from sfu.connection import Media, Writer, new_ssrc
-from sfu.negotiation import (
-    Accepted,
-    Subscriptions,
-    Wanted,
-    extension_map,
-    our_setup,
-    payload_type_map,
-)
+from sfu.negotiation import Accepted, extension_map, our_setup, payload_type_map
 from sfu.path import LegSpec, Source
 from sfu.peer import CLOSED_BY_CLIENT, Peer
 from sfu.publication import Publication
 from sfu.sdp.remote import RemoteDescription, RemoteTransport
 from sfu.streams import Leg
+from sfu.subscriptions import Subscriptions, Wanted
 
 ANSWER_TIMEOUT_US = 10_000_000
 OFFER_ATTEMPTS = 3

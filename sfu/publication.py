@@ -6,13 +6,14 @@ from typing import Protocol
 
 from schemas.sfu import Feed
 from sfu.connection import Answering, Media
-from sfu.negotiation import Published, Wanted, answer_video
+from sfu.negotiation import Published, answer_video
 from sfu.path import Kind, TrackSpec
 from sfu.peer import Peer
 from sfu.sdp.codecs import VIDEO_OFFER
 from sfu.sdp.extensions import AUDIO_LEVEL, TRANSPORT_CC
 from sfu.sdp.remote import RemoteDescription
 from sfu.streams import Track
+from sfu.subscriptions import Wanted
 
 
 class PublicationListener(Protocol):

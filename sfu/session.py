@@ -2,7 +2,12 @@
 
 Every entry point is synchronous and runs to its end on the worker's event loop, which thus owns the session:
 commands, the peers' news and the clock's ticks come one after the other and find it in a whole state.
-What closes what: docs/architecture.md, "Closing".
+
+What closes what, each step idempotent: a meeting closes its participants; a participant closes its four
+connections; a connection drops its tracks and legs and closes its peer; a peer closes the path's transport
+(with whatever tracks and legs are left), gives up its credentials and addresses, and says goodbye by DTLS.
+Upwards goes only `peer_lost`: the connection is forgotten, a ConnectionLost notice goes out, and viewers
+of what is gone get a new offer.
 """
 
 from __future__ import annotations

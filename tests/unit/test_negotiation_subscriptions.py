@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from sdp_samples import FINGERPRINT
 
 from schemas.sfu import Feed
-from sfu.negotiation import Subscriptions, Wanted
 from sfu.sdp.codecs import VIDEO_OFFER, VP8, CodecKey
 from sfu.sdp.extensions import ORIENTATION, TRANSPORT_CC
 from sfu.sdp.local import LocalTransport, Rejected, Section, render
 from sfu.sdp.remote import RemoteDescription, parse
+from sfu.subscriptions import Subscriptions, Wanted
 
 VP9 = CodecKey("VP9", "0")
 TRANSPORT = LocalTransport(
