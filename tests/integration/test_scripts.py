@@ -62,26 +62,48 @@ def test_a_python_without_venv_is_told_what_to_install(copy: Path, tmp_path: Pat
     assert "apt-get install python3-venv" in done.stderr
 
 
-def test_a_failed_stage_fails_the_run_and_the_others_still_run(copy: Path) -> None:
-    """With an environment of stand-ins, so that only the script's own logic runs."""
+@pytest.fixture
+def installed(copy: Path) -> Path:
+    """The scripts with an environment of stand-ins, so that only their own logic runs."""
     tools = copy / ".venv" / "bin"
     tools.mkdir(parents=True)
     for name, code in (("ruff", 1), ("mypy", 0), ("parley", 0), ("python", 5)):
         (tools / name).write_text(f"#!/bin/sh\nexit {code}\n")
         (tools / name).chmod(0o755)
-    (copy / "tests" / "unit").mkdir(parents=True)
-    (copy / "tests" / "unit" / "test_a.py").touch()
-    stamp = call(
-        "bash", "-c", f'root="{copy}"; . scripts/environment.sh; fingerprint', cwd=copy
-    ).stdout
-    (copy / ".venv" / "stamp-dev").write_text(stamp)
-    done = call(copy / "scripts" / "test", "lint", "types", "unit", "api", cwd=copy)
+    for stage in ("unit", "browser"):
+        (copy / "tests" / stage).mkdir(parents=True)
+        (copy / "tests" / stage / "test_a.py").touch()
+    shown = f'root="{copy}"; . scripts/environment.sh; fingerprint'
+    (copy / ".venv" / "stamp-dev").write_text(call("bash", "-c", shown, cwd=copy).stdout)
+    return copy
+
+
+def summary(done: subprocess.CompletedProcess[str]) -> list[list[str]]:
+    lines = done.stdout.partition("=== summary ===\n")[2].splitlines()
+    return [line.split()[:2] for line in lines]
+
+
+def test_a_failed_stage_fails_the_run_and_the_others_still_run(installed: Path) -> None:
+    done = call(installed / "scripts" / "test", "lint", "types", "unit", "api", cwd=installed)
     assert done.returncode == 1
-    summary = done.stdout.partition("=== summary ===\n")[2].splitlines()
-    assert [line.split()[:2] for line in summary] == [
+    assert summary(done) == [
         ["lint", "FAILED"],
         ["types", "passed"],
         ["unit", "passed"],  # pytest's 5: the arguments chose no test
         ["api", "passed"],
     ]
-    assert call(copy / "scripts" / "test", "types", cwd=copy).returncode == 0
+    assert call(installed / "scripts" / "test", "types", cwd=installed).returncode == 0
+
+
+def test_browser_tests_are_skipped_aloud_where_there_is_no_chromium(installed: Path) -> None:
+    tools = installed / "tools"
+    tools.mkdir()
+    needed = "bash basename cat cut dirname env find flock readlink sha256sum sort timeout xargs"
+    for name in needed.split():
+        (tools / name).symlink_to(shutil.which(name) or name)
+    (tools / "id").write_text("#!/bin/sh\necho 1000\n")  # not root, so apt is not tried
+    (tools / "id").chmod(0o755)
+    done = call(installed / "scripts" / "test", "browser", cwd=installed, PATH=str(tools))
+    assert done.returncode == 0, done.stderr
+    assert summary(done) == [["browser", "SKIPPED"]]
+    assert "BROWSER TESTS SKIPPED" in done.stdout
