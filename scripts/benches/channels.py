@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import resource
+import signal
 import statistics
 import sys
 import tempfile
@@ -111,8 +112,9 @@ def row(stage: Stage, plan: Plan, bursts: list[Figures], steady: list[Figures]) 
 
 def compared(rows: list[Row]) -> list[Row]:
     base = next((row.steady_us for row in rows if row.server == BASE), None)
-    for each in rows if base else []:
-        each.times_base = round(each.steady_us / base, 2)
+    if base:
+        for each in rows:
+            each.times_base = round(each.steady_us / base, 2)
     return rows
 
 
@@ -124,7 +126,10 @@ def percentile(ordered: list[float], share: float) -> float:
 
 
 def as_table(rows: list[Row]) -> str:
-    head = ("server", "park µs", "burst µs", "steady µs", "times", "Valkey µs", "KiB/poll", "p50 ms", "p99 ms", "lost", "doubled")  # fmt: skip
+    head = (
+        "server", "park µs", "burst µs", "steady µs", "times", "Valkey µs", "KiB/poll",
+        "p50 ms", "p99 ms", "lost", "doubled",
+    )  # fmt: skip
     lines = [
         (
             each.server,
@@ -144,7 +149,9 @@ def as_table(rows: list[Row]) -> str:
     widths = [max(len(line[n]) for line in [head, *lines]) for n in range(len(head))]
     rule = tuple("-" * (width - 1) + (":" if n else "-") for n, width in enumerate(widths))
     return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        + " |"
         for line in [head, rule, *lines]
     )
 
@@ -188,6 +195,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     chosen = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers are stopped
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with (

@@ -27,6 +27,7 @@ class _Http(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport
+        self.failures: list[bytes] = []
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -64,7 +65,6 @@ class Subscriber(_Http):
         self._head = b""
         self.events = 0
         self.repoll = False
-        self.failures: list[bytes] = []
 
     def poll(self) -> None:
         self.transport.write(self._target.poll_request(self._channel, self.events, self._head))
@@ -91,7 +91,6 @@ class Publisher(_Http):
         super().__init__()
         self._queue: deque[bytes] = deque()
         self._busy = False
-        self.failures: list[bytes] = []
 
     def send(self, request: bytes) -> None:
         if self._busy:

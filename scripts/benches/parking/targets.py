@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import msgspec
 
 from conference import tokens
 from conference.embedded import PostgresServer, ValkeyServer
+from conference.embedded.process import dies_with_parent
 from conference.storage.migrate import migrate
 from schemas.channels import ChannelOpened
 
@@ -82,12 +84,13 @@ class Target:
 
     async def _launch(self, command: list[str], environment: dict[str, str] | None = None) -> None:
         with (self.folder / f"{self.name}.log").open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: ASYNC220  # it returns at once
                 command,
                 env={**os.environ, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                preexec_fn=dies_with_parent(signal.SIGTERM),
             )
         async with asyncio.timeout(_READY_WITHIN):
             while not _listens(self.port):
