@@ -21,7 +21,7 @@ from load.stage import Server, ServerFailed, Stage
 
 RELAY = "relay-3"
 _CLIMB_STEPS = 10
-_FIRST_SHARE = 1 / 64
+_FIRST_SHARE = 1 / 16
 _LEAST_SHARE = 1 / 1024
 _WITHOUT_LOSS = 0.9995
 SERVERS: dict[str, type[Server]] = {
@@ -36,6 +36,7 @@ class Plan:
     seconds: float
     latency_seconds: float
     runs: int
+    warm_up: float
 
 
 @dataclass
@@ -51,11 +52,11 @@ class Bout:
 
 async def compare(load: shapes.Load, plan: Plan, identity: Identity) -> list[report.Row]:
     """Set the load up on every server, then let them take turns."""
-    bouts: list[Bout] = []
+    found = await asyncio.gather(*(_set_up(name, load, identity) for name in plan.servers))
+    bouts = [bout for bout in found if bout is not None]
     try:
-        for name in plan.servers:
-            if (bout := await _set_up(name, load, identity)) is not None:
-                bouts.append(bout)
+        for bout in bouts:
+            await _warm_up(bout, plan)
         for _ in range(plan.runs):
             for bout in bouts:
                 bout.windows.append(await bout.meter.window(plan.seconds, plan.latency_seconds))
@@ -77,6 +78,9 @@ async def climb(load: shapes.Load, plan: Plan, identity: Identity) -> list[repor
         if bout is None:
             continue
         try:
+            for stream in bout.stage.streams:
+                stream.slow_to(_FIRST_SHARE)
+            await _warm_up(bout, plan)
             rows.append(await _highest_share(bout, plan))
         finally:
             await _take_down(bout)
@@ -134,19 +138,23 @@ async def _set_up(name: str, load: shapes.Load, identity: Identity) -> Bout | No
         await server.start()
         resident = kernel.process_figures(server.pid).resident_mib
         await server.set_up(stage, identity)
-        if load.name in shapes.MOONSHOTS:
-            for stream in stage.streams:
-                stream.slow_to(_FIRST_SHARE)
-        meter = Meter(stage, server.pid)
-        if not await meter.warm_up():
-            say(f"{load.name}: {name} does not deliver everything after 10 s")
-        await meter.rest()
     except (ServerFailed, PeerFailed) as failure:
         say(f"{load.name}: {name} left out: {failure}")
         await stage.close()
         await server.stop()
         return None
-    return Bout(server, stage, meter, resident, [])
+    except BaseException:
+        await stage.close()
+        await server.stop()
+        raise
+    return Bout(server, stage, Meter(stage, server.pid), resident, [])
+
+
+async def _warm_up(bout: Bout, plan: Plan) -> None:
+    if not await bout.meter.warm_up(plan.warm_up):
+        name, load = bout.server.name, bout.stage.load.name
+        say(f"{load}: {name} does not deliver everything after {plan.warm_up:g} s")
+    await bout.meter.rest()
 
 
 async def run(plan: Plan) -> list[report.Row]:
@@ -191,6 +199,7 @@ def plan_from(arguments: argparse.Namespace) -> Plan:
         seconds=arguments.seconds or (1.2 if arguments.quick else 5.0),
         latency_seconds=0.5 if arguments.quick else 2.0,
         runs=arguments.runs or (1 if arguments.quick else 3),
+        warm_up=1.5 if arguments.quick else 5.0,
     )
 
 
@@ -218,7 +227,10 @@ def main() -> None:
     namespace.enter()
     plan = plan_from(chosen)
     kernel.allow_open_files(65_536)
-    rows = asyncio.run(run(plan))
+    try:
+        rows = asyncio.run(run(plan))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise SystemExit("interrupted") from None
     print(report.as_json(rows) if chosen.json else report.as_table(rows))
 
 

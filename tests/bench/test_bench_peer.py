@@ -47,24 +47,27 @@ async def answer(connection: RTCPeerConnection, offer: str) -> sdp.Remote:
     return sdp.parse(connection.localDescription.sdp)
 
 
-def arriving(connection: RTCPeerConnection) -> list[RtpPacket]:
+def arriving(connection: RTCPeerConnection, monkeypatch: pytest.MonkeyPatch) -> list[RtpPacket]:
     """What the receiver gets before it would decode."""
     found: list[RtpPacket] = []
 
     async def take(packet: RtpPacket, arrival_time_ms: int) -> None:
         found.append(packet)
 
-    connection.getTransceivers()[0].receiver._handle_rtp_packet = take
+    receiver = connection.getTransceivers()[0].receiver
+    monkeypatch.setattr(receiver, "_handle_rtp_packet", take)
     return found
 
 
-async def test_published_packets_arrive_in_order_with_tags(other_side: RTCPeerConnection) -> None:
+async def test_published_packets_arrive_in_order_with_tags(
+    other_side: RTCPeerConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     peer = Peer(Identity(), HOST, "publisher")
     pump = Pump()
     try:
         sending = sdp.sending("video")
         remote = await answer(other_side, sdp.offer(peer.local, [sending]))
-        packets = arriving(other_side)
+        packets = arriving(other_side, monkeypatch)
         await peer.connect(remote, controlling=True)
         assert peer.keys.profile == "SRTP_AEAD_AES_256_GCM"
         wire = sdp.negotiated(sending, remote.media[0])
@@ -143,7 +146,9 @@ async def test_a_viewer_is_filtered_and_can_be_sampled(other_side: RTCPeerConnec
         peer.close()
 
 
-async def test_upkeep_reports_until_told_to_rest(other_side: RTCPeerConnection) -> None:
+async def test_upkeep_reports_until_told_to_rest(
+    other_side: RTCPeerConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     peer = Peer(Identity(), HOST, "viewer")
     reports: list[bytes] = []
     consents: list[float] = []
@@ -152,8 +157,8 @@ async def test_upkeep_reports_until_told_to_rest(other_side: RTCPeerConnection) 
         sending = sdp.sending("audio")
         remote = await answer(other_side, sdp.offer(peer.local, [sending]))
         await peer.connect(remote, controlling=True)
-        peer.send_rtcp = reports.append  # type: ignore[method-assign]
-        peer.consent = lambda: consents.append(time.monotonic())  # type: ignore[method-assign]
+        monkeypatch.setattr(peer, "send_rtcp", reports.append)
+        monkeypatch.setattr(peer, "consent", lambda: consents.append(time.monotonic()))
         upkeep.start()
         await until(lambda: len(reports) >= 3, "three reports")
         upkeep.reporting = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,7 +18,6 @@ _SAMPLES = 5
 _SAMPLE_BUFFER = 32 << 20
 _DRAIN_EVERY = 0.02
 _WARM_UP_SLICE = 0.5
-_WARM_UP_SLICES = 20
 _QUIET_FOR = 0.1
 _QUIET_WITHIN = 20.0
 _WARM = 0.98
@@ -30,6 +30,9 @@ class Window:
     """What one window found."""
 
     seconds: float
+    """Of sending."""
+    span: float
+    """Until the last packet had arrived."""
     packets_in: int
     packets_due: int
     packets_delivered: int
@@ -66,15 +69,18 @@ class Meter:
             for peer in viewer.peers:
                 peer.sampled = True
 
-    async def warm_up(self) -> bool:
-        """Run until everything that is due arrives; False when it never does."""
+    async def warm_up(self, within: float) -> bool:
+        """Run until everything that is due arrives; False when it does not in time."""
         self._stage.upkeep.reporting = True
         self._stage.pump.resume()
-        for _ in range(_WARM_UP_SLICES):
+        if not self._stage.streams:
+            return True
+        for _ in range(math.ceil(within / _WARM_UP_SLICE)):
             before = self._counts()
             await asyncio.sleep(_WARM_UP_SLICE)
             now = self._counts()
-            if now.delivered - before.delivered >= _WARM * (now.due - before.due):
+            due = now.due - before.due
+            if due and now.delivered - before.delivered >= _WARM * due:
                 return True
         return False
 
@@ -99,6 +105,7 @@ class Meter:
         late = self._stage.pump.worst_delay_ms
         self._stage.pump.pause()
         await self._quiet()
+        span = time.perf_counter() - started
         after, counts = self._figures(), self._counts()
         busy = kernel.busy_seconds() - busy
         softirq = kernel.softirq_seconds() - softirq
@@ -107,6 +114,7 @@ class Meter:
         latencies, unopened = await self._latencies(latency_seconds)
         return Window(
             seconds=elapsed,
+            span=span,
             packets_in=counts.sent - before.sent,
             packets_due=counts.due - before.due,
             packets_delivered=counts.delivered - before.delivered,

@@ -27,6 +27,7 @@ from load.stage import ADDRESS, ServerFailed, Stage, Viewer, launch
 _PORT = 18089
 _SIZE = 320, 240
 _CLIP_FRAMES = 60
+_MOST_FRAMES = 30
 _MOST = 20
 """Viewers: each costs an encoder."""
 
@@ -75,10 +76,12 @@ class AiortcRelay:
         if load.idle:
             return "it has nothing to relay"
         publisher, *viewers = load.people
-        one_video = publisher.video is not None and not any(each.sends() for each in viewers)
-        if one_video and len(viewers) <= _MOST and not publisher.sees:
-            return None
-        return f"it decodes and encodes: only one video to at most {_MOST} viewers"
+        video = publisher.video
+        if video is None or video.frames > _MOST_FRAMES or video.packets != (1, 1):
+            return "it decodes and encodes: only a real video, a packet a frame"
+        if len(viewers) > _MOST or any(each.sends() for each in viewers):
+            return f"it decodes and encodes: only one video to at most {_MOST} viewers"
+        return None
 
     @property
     def pid(self) -> int:

@@ -70,8 +70,8 @@ def row(
         p50_ms=_rounded(percentile(latencies, 0.50)),
         p99_ms=_rounded(percentile(latencies, 0.99)),
         rss_mib=round(resident, 1),
-        cpu_percent=_rate(windows, lambda window: 100 * window.cpu_seconds),
-        softirq_percent=_rate(windows, lambda window: 100 * window.softirq_seconds),
+        cpu_percent=_percent(windows, lambda window: window.cpu_seconds),
+        softirq_percent=_percent(windows, lambda window: window.softirq_seconds),
         packets_in=_rate(windows, lambda window: window.packets_in),
         packets_out=_rate(windows, lambda window: window.packets_arrived),
         viewers=len(stage.viewers),
@@ -80,8 +80,8 @@ def row(
         if load.legs and arrived
         else None,
         srtp=", ".join(sorted({peer.keys.profile for peer in stage.peers if peer.connected})),
-        load_percent=_rate(windows, lambda window: 100 * window.load_cpu_seconds),
-        others_percent=_rate(windows, lambda window: 100 * window.other_cpu_seconds),
+        load_percent=_percent(windows, lambda window: window.load_cpu_seconds),
+        others_percent=_percent(windows, lambda window: window.other_cpu_seconds),
         late_ms=round(max(window.late_ms for window in windows), 2),
         unopened=sum(window.unopened for window in windows),
         windows=len(windows),
@@ -134,6 +134,11 @@ def _median(values: Iterable[float]) -> float | None:
 
 def _rate(windows: list[Window], figure: Callable[[Window], float]) -> float:
     return round(statistics.median(figure(window) / window.seconds for window in windows), 1)
+
+
+def _percent(windows: list[Window], cpu: Callable[[Window], float]) -> float:
+    """Of one core, over the whole span: what was left to do after the last send counts too."""
+    return round(statistics.median(100 * cpu(window) / window.span for window in windows), 1)
 
 
 def _rounded(value: float | None) -> float | None:
