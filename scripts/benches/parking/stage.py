@@ -155,8 +155,9 @@ class Stage:
 
     async def _all_delivered(self) -> None:
         deadline = time.monotonic() + _DELIVERED_WITHIN
-        while self._sent and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)  # noqa: ASYNC110  # an Event would cost on each delivery
+        # an Event would cost on each delivery
+        while self._sent and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
     async def _quiet(self) -> None:
         """Until the server has nothing to do any more."""
