@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from media_rig import Controller, Participant, controlling, running_worker
+from media_rig import NATIVE, Controller, Participant, controlling, running_worker
 
 from sfu.worker import Worker
 
 
 @pytest.fixture
-async def worker(redis_url: str) -> AsyncIterator[Worker]:
-    async with running_worker(redis_url) as running:
+async def worker(redis_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Worker]:
+    async with running_worker(redis_url, native=getattr(request, "param", NATIVE)) as running:
         yield running
 
 

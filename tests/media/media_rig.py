@@ -13,16 +13,23 @@ from uuid import UUID, uuid4
 os.environ.setdefault("WRTC_ALLOW_LOOPBACK", "1")
 
 import msgspec
+import pytest
 import webrtc
 from redis import asyncio as aioredis
 
 from config.settings import Settings
 from schemas import sfu as wire
+from sfu.paths import native_available
 from sfu.tasks import end
 from sfu.worker import Worker
 
 NATIVE = os.environ.get("PARLEY_NATIVE", "auto")
 """Which packet path the workers of these tests have."""
+
+both_paths = pytest.mark.parametrize(
+    "worker", ["off", *(["on"] if native_available() else [])], indirect=True
+)
+"""Runs a test once for each packet path that is installed."""
 
 T = TypeVar("T")
 N = TypeVar("N")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import permutations
 
 import pytest
-from media_rig import Camera, Controller, Participant, until
+from media_rig import Camera, Controller, Participant, both_paths, until
 
 from schemas.sfu import (
     CloseMeeting,
@@ -79,6 +79,7 @@ async def test_a_late_viewer_does_not_wait_for_the_next_periodic_keyframe(
     assert time.monotonic() - asked < 1.5
 
 
+@both_paths
 async def test_subscriptions_come_and_go_without_an_orphan(
     worker: Worker, controller: Controller, join: Join
 ) -> None:
@@ -163,7 +164,8 @@ async def test_a_publisher_that_closes_its_connection_is_reported(
     await until(lambda: controller.seen(Offered, user=bob.user)[-1].streams == [])
 
 
-async def test_mute_stops_the_packets(controller: Controller, join: Join) -> None:
+@both_paths
+async def test_mute_stops_the_packets(worker: Worker, controller: Controller, join: Join) -> None:
     alice, bob = join(), join()
     await alice.join_audio()
     await bob.join_audio(enabled=False)

@@ -11,7 +11,15 @@ from collections.abc import Callable
 import pytest
 import webrtc
 from lossy_proxy import in_front_of
-from media_rig import Camera, Controller, Participant, controlling, running_worker, until
+from media_rig import (
+    Camera,
+    Controller,
+    Participant,
+    both_paths,
+    controlling,
+    running_worker,
+    until,
+)
 
 from schemas.sfu import AudioConnected, ConnectionLost, Failed, OfferVideo, VideoLive
 from sfu.worker import Worker
@@ -19,6 +27,7 @@ from sfu.worker import Worker
 Join = Callable[[], Participant]
 
 
+@both_paths
 async def test_five_percent_loss_is_repaired(
     worker: Worker, controller: Controller, join: Join
 ) -> None:

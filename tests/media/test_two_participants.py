@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from media_rig import Controller, Participant
+from media_rig import Controller, Participant, both_paths
 
 from schemas.sfu import AudioConnected, VideoLive
+from sfu.worker import Worker
 
 Join = Callable[[], Participant]
 
 
-async def test_each_sees_and_hears_the_other(controller: Controller, join: Join) -> None:
+@both_paths
+async def test_each_sees_and_hears_the_other(
+    worker: Worker, controller: Controller, join: Join
+) -> None:
     alice, bob = join(), join()
     for one in (alice, bob):
         await one.join_audio()
