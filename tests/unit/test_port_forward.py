@@ -205,6 +205,38 @@ def test_audio_changes_its_source_at_once(call: Call) -> None:
     ]
 
 
+def test_the_former_voice_is_heard_no_more(call: Call) -> None:
+    call.say(1, 2)
+    track = call.rig.track(call.rig.remote(), OTHER, "audio")
+    call.rig.feed(call.leg, track)
+    assert call.say(3, 4) == []
+    assert sequences(call.viewer.receive()) == []
+
+
+def test_audio_does_not_begin_with_a_late_packet(call: Call) -> None:
+    call.rig.feed(call.leg, None)
+    assert call.say(10, 12) == []
+    call.rig.feed(call.leg, call.track)
+    assert sequences(call.say(11, 13, 14)) == [1, 2]
+
+
+def test_parameter_sets_and_picture_are_one_keyframe(rig: Rig) -> None:
+    publisher, viewer = rig.remote(), rig.remote()
+    track = rig.track(publisher, PUBLISHER, codecs={96: Codec(name="H264", clock_rate=90_000)})
+    rig.feed(rig.leg(viewer), track)
+    for number, (timestamp, payload) in enumerate(
+        [(0, b"\x67sps"), (0, b"\x68pps"), (0, b"\x65idr"), (3000, b"\x41"), (6000, b"\x65idr")]
+    ):
+        publisher.send(rtp(number, timestamp, PUBLISHER, payload))
+    assert rig.drain().keyframes == [track, track]
+    assert len(viewer.receive()) == 5
+    late = rig.leg(viewer)
+    rig.feed(late, track)
+    publisher.send(rtp(9, 6000, PUBLISHER, b"\x65rest"))
+    rig.drain()
+    assert len(viewer.receive()) == 1  # no beginning in the middle of a keyframe
+
+
 def switching(rig: Rig) -> tuple[Remote, Remote, Remote, int, int]:
     first, second, viewer = rig.remote(), rig.remote(), rig.remote()
     before, after = rig.track(first, PUBLISHER), rig.track(second, OTHER)

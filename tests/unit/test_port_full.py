@@ -111,6 +111,18 @@ def test_audio_waits_and_keeps_its_order(rig: FullRig) -> None:
     assert rig.count("send_full_audio") == 0
 
 
+def test_nothing_overtakes_the_audio_that_waits(rig: FullRig) -> None:
+    publisher, viewer = rig.remote(), rig.remote()
+    rig.feed(rig.leg(viewer, "audio"), rig.track(publisher, PUBLISHER, "audio"))
+    rig.choked.room = 0
+    publisher.send(rtp(1, 0, PUBLISHER, payload_type=111))
+    rig.drain()
+    rig.choked.room = 100
+    rig.path.send(b"\x16hello", viewer.address)
+    audio, control = viewer.receive_raw()
+    assert (audio[0], control) == (0x80, b"\x16hello")
+
+
 def test_audio_does_not_wait_without_end(rig: FullRig) -> None:
     publisher, viewer = rig.remote(), rig.remote()
     rig.feed(rig.leg(viewer, "audio"), rig.track(publisher, PUBLISHER, "audio"))

@@ -161,6 +161,17 @@ def test_a_needless_retransmission_is_a_duplicate(watch: Watch) -> None:
     assert watch.rig.path.receive_stats(watch.track).rtx_recovered == 0
 
 
+def test_nothing_is_recovered_before_the_first_packet(rig: Rig) -> None:
+    publisher = rig.remote()
+    track = rig.track(publisher, PUBLISHER, rtx_ssrc=PUBLISHER_RTX)
+    publisher.send(rtp(1, 0, PUBLISHER_RTX, b"\x00\x05" + vp8(1), payload_type=97))
+    publisher.send(rtp(0xFFFF, 0, PUBLISHER, vp8(1)))
+    publisher.send(rtp(0, 0, PUBLISHER, vp8(1)))
+    assert rig.drain().started == [track]
+    assert rig.path.missing() == []
+    assert rig.path.receive_stats(track).rtx_recovered == 0
+
+
 def test_probes_on_the_retransmission_stream_go_nowhere(watch: Watch) -> None:
     watch.viewer.receive()
     for payload in (b"", b"\x00"):

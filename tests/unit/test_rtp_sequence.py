@@ -75,6 +75,16 @@ def test_a_switch_goes_on_without_a_gap_and_forgets_the_late() -> None:
     assert numbers.source_of(4) == (2, 7000, 4)
 
 
+def test_another_sources_numbers_are_not_this_ones() -> None:
+    numbers = SequenceMap(1)
+    numbers.begin(1, 100)
+    for sequence in (100, 101, 102):
+        forwarded(numbers, sequence)
+    numbers.begin(2, 103)
+    forwarded(numbers, 103)
+    assert forwarded(numbers, 101) is None
+
+
 def test_ended_it_still_answers_for_what_was_sent() -> None:
     numbers = SequenceMap(1)
     numbers.begin(1, 100)
@@ -161,5 +171,6 @@ def test_the_map_agrees_with_brute_force(steps: list[Step]) -> None:
             sequence = model.highest + 1 + by
             assert forwarded(numbers, sequence) == model.arrive(sequence, drop=False)
         assert numbers.next_out == model.next
+    assert numbers.source_of(numbers.next_out & 0xFFFF) is None
     for (when, source), out in model.promised.items():
         assert numbers.source_of(out & 0xFFFF) == (when, source, out)
