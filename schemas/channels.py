@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
 from schemas.wire import Wire
+
+Encoded = Annotated[
+    msgspec.Raw, msgspec.Meta(extra_json_schema={"$ref": "#/components/schemas/Event"})
+]
+"""An event as it was encoded."""
 
 
 class ChannelOpened(Wire, frozen=True, kw_only=True):
@@ -25,7 +31,7 @@ class Polled(Wire, frozen=True, kw_only=True):
 
     queue_id: UUID
     ack: int
-    events: list[msgspec.Raw]
+    events: list[Encoded]
     next: str | None = None
     resync: str | None = None
 

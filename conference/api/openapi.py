@@ -32,7 +32,10 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operation:
-    """`returns` maps a success status to its body's type, None for no body; `refuses` maps a status to its cause."""
+    """`returns` maps a success status to its body's type, None for no body; `refuses` maps a status to its cause.
+
+    `gives` maps a path parameter of other operations to where this one's answer has it (a runtime expression).
+    """
 
     id: str
     method: str
@@ -45,6 +48,7 @@ class Operation:
     body: object = None
     parameters: Sequence[Parameter] = ()
     refuses: Mapping[int, str] = field(default_factory=dict)
+    gives: Mapping[str, str] = field(default_factory=dict)
     media_type: str = "application/json"
     public: bool = False
 
@@ -74,7 +78,7 @@ def document(
     paths: dict[str, Json] = {}
     for operation in operations:
         item = paths.setdefault(operation.path, {})
-        item[operation.method.lower()] = _operation(operation, schema_of)
+        item[operation.method.lower()] = _operation(operation, operations, schema_of)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": description},
@@ -93,9 +97,7 @@ def document(
 
 
 def _opaque(kind: type) -> Json:
-    """What msgspec passes through: an event as it was encoded, or any JSON."""
-    if kind is msgspec.Raw:
-        return {"$ref": _REF.format(name=_EVENT)}
+    """What a type can't say: anything that JSON can."""
     return {"description": "any JSON value"}
 
 
@@ -113,12 +115,17 @@ def _key(kind: object) -> str:
     return repr(kind)
 
 
-def _operation(operation: Operation, schema_of: Mapping[str, Json]) -> Json:
+def _operation(
+    operation: Operation, others: Sequence[Operation], schema_of: Mapping[str, Json]
+) -> Json:
+    responses = _responses(operation, schema_of)
+    if operation.gives:
+        responses[str(min(operation.returns))]["links"] = _links(operation, others)
     described: Json = {
         "operationId": operation.id,
         "summary": operation.summary,
         "tags": [operation.tag],
-        "responses": _responses(operation, schema_of),
+        "responses": responses,
     }
     if operation.description:
         described["description"] = operation.description
@@ -149,6 +156,18 @@ def _responses(operation: Operation, schema_of: Mapping[str, Json]) -> dict[str,
             cause = "the request carries a token that does not hold"
         responses[str(status)] = {"description": cause, "content": problem}
     return responses
+
+
+def _links(giver: Operation, operations: Sequence[Operation]) -> Json:
+    """To every operation that works on what this one gives."""
+    return {
+        other.id: {
+            "operationId": other.id,
+            "parameters": {name: giver.gives[name] for name in names},
+        }
+        for other in operations
+        if (names := [n for n in _PATH_NAME.findall(other.path) if n in giver.gives])
+    }
 
 
 _ALWAYS: Mapping[int, str] = {

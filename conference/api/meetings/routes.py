@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
+
+from msgspec import Meta
 
 from conference.api.meetings.views import QUEUE_ID, MediaViews, MeetingViews
 from conference.api.openapi import Operation, Parameter
@@ -27,6 +30,31 @@ def _id(name: str, of: str) -> Parameter:
 _MEETING = _id("meetingId", "meeting")
 _USER = _id("userId", "user")
 _ROOM = _id("roomId", "room")
+
+
+# what the types alone don't say
+_SWITCH = Annotated[
+    wire.MediaStreamSettings,
+    Meta(
+        extra_json_schema={
+            "anyOf": [
+                {"properties": {"enabled": {"const": False}}},
+                {"properties": {"sdp": {"type": "string"}}, "required": ["sdp"]},
+            ]
+        }
+    ),
+]
+_SUBSCRIPTION = Annotated[
+    wire.SubscriptionUpdates,
+    Meta(
+        extra_json_schema={
+            "anyOf": [
+                {"properties": {"subscribe": {"minItems": 1}}},
+                {"properties": {"unsubscribe": {"minItems": 1}}},
+            ]
+        }
+    ),
+]
 
 
 def operations(meetings: MeetingService, media: MediaService) -> list[Operation]:
@@ -86,6 +114,7 @@ def _meetings(views: MeetingViews) -> list[Operation]:
             ),
             tag="meetings",
             body=wire.NewMeetingData,
+            gives={"meetingId": "$response.body#/id"},
             returns={200: wire.Meeting},
             refuses={
                 400: _BAD,
@@ -242,7 +271,7 @@ def _media(views: MediaViews) -> list[Operation]:
             ),
             tag="media",
             parameters=[_MEETING],
-            body=wire.MediaStreamSettings,
+            body=_SWITCH,
             returns={204: None},
             refuses={**refuses, 400: f"enabled without sdp; or: {_BAD}"},
         ),
@@ -270,7 +299,7 @@ def _media(views: MediaViews) -> list[Operation]:
             ),
             tag="media",
             parameters=[_MEETING],
-            body=wire.SubscriptionUpdates,
+            body=_SUBSCRIPTION,
             returns={204: None},
             refuses={**refuses, 400: f"both lists are empty; or: {_BAD}", 403: _NOT_MEMBER},
         ),
