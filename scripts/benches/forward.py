@@ -24,6 +24,7 @@ _CLIMB_STEPS = 10
 _FIRST_SHARE = 1 / 16
 _LEAST_SHARE = 1 / 1024
 _WITHOUT_LOSS = 0.9995
+_SHORT_BACKLOG = 0.5
 SERVERS: dict[str, type[Server]] = {
     server.name: server for server in (Janus, ParleyNative, ParleyPython, AiortcRelay)
 }
@@ -71,7 +72,7 @@ async def compare(load: shapes.Load, plan: Plan, identity: Identity) -> list[rep
 
 
 async def climb(load: shapes.Load, plan: Plan, identity: Identity) -> list[report.Row]:
-    """For each server alone: the highest share of the load's rate that it carries without loss."""
+    """For each server alone: the highest share of the load's rate that it carries without loss or backlog."""
     rows: list[report.Row] = []
     for name in plan.servers:
         bout = await _set_up(name, load, identity)
@@ -97,7 +98,7 @@ async def _highest_share(bout: Bout, plan: Plan) -> report.Row:
     best: report.Row | None = None
     for _ in range(_CLIMB_STEPS):
         found = await _at_share(bout, plan, share)
-        if (found.delivered or 0.0) >= _WITHOUT_LOSS:
+        if (found.delivered or 0.0) >= _WITHOUT_LOSS and found.backlog_s < _SHORT_BACKLOG:
             best, held = found, share
         else:
             lost = share
@@ -118,7 +119,9 @@ async def _at_share(bout: Bout, plan: Plan, share: float) -> report.Row:
     window = await bout.meter.window(plan.seconds, plan.latency_seconds)
     name, load = bout.server.name, bout.stage.load.name
     row = report.row(name, bout.stage, [window], bout.resident_before, round(share, 4))
-    say(f"{load}: {name} at {share:.3f} of the rate: {row.delivered} delivered")
+    say(
+        f"{load}: {name} at {share:.3f} of the rate: {row.delivered} delivered, backlog {row.backlog_s} s"
+    )
     return row
 
 

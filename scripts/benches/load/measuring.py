@@ -18,7 +18,8 @@ _SAMPLES = 5
 _SAMPLE_BUFFER = 32 << 20
 _DRAIN_EVERY = 0.02
 _WARM_UP_SLICE = 0.5
-_QUIET_FOR = 0.1
+_QUIET_EVERY = 0.05
+_QUIET_READINGS = 10
 _QUIET_WITHIN = 20.0
 _WARM = 0.98
 _STAMPING_STARTS = 0.05
@@ -64,6 +65,8 @@ class Meter:
     def __init__(self, stage: Stage, pid: int) -> None:
         self._stage = stage
         self._pid = pid
+        self._missing: int | None = None
+        """Packets that will never come: how many at the last quiet moment."""
         self._samples = _evenly(stage.viewers, _SAMPLES)
         for viewer in self._samples:
             for peer in viewer.peers:
@@ -142,18 +145,25 @@ class Meter:
             await asyncio.sleep(_DRAIN_EVERY)
             sampling.drain()
         self._stage.pump.pause()
-        await self._quiet()
+        await self._quiet(sampling)
         sampling.end()
         return sampling.latencies_ms(self._stage)
 
-    async def _quiet(self) -> None:
-        """Until nothing arrives any more."""
+    async def _quiet(self, sampling: Sampling | None = None) -> None:
+        """Until all that was sent has arrived, or nothing has arrived for a while."""
         deadline = time.monotonic() + _QUIET_WITHIN
-        before = -1
-        arrived = self._counts().arrived
-        while arrived != before and time.monotonic() < deadline:
-            await asyncio.sleep(_QUIET_FOR)
-            before, arrived = arrived, self._counts().arrived
+        still, arrived = 0, -1
+        while time.monotonic() < deadline:
+            if sampling is not None:
+                sampling.drain()
+            counts = self._counts()
+            missing = counts.due - counts.delivered
+            still = still + 1 if counts.arrived == arrived else 0
+            if missing == self._missing or still == _QUIET_READINGS:
+                break
+            arrived = counts.arrived
+            await asyncio.sleep(_QUIET_EVERY)
+        self._missing = missing
 
     def _counts(self) -> _Counts:
         viewers = self._stage.viewers
@@ -186,6 +196,7 @@ class Sampling:
         for peer in self._peers:
             while (received := kernel.receive_stamped(peer.socket)) is not None:
                 self.taken.append((peer, *received))
+                peer.rtp_received += rtp.is_media(received[0])
 
     def end(self) -> None:
         self.drain()

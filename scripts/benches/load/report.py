@@ -40,6 +40,8 @@ class Row(msgspec.Struct, kw_only=True):
     """CPU of everything else on the machine, of one core: much of it, and the times are not to be trusted."""
     late_ms: float
     """How late the load side sent a frame, at worst."""
+    backlog_s: float
+    """How long packets still came after the last one was sent; much of it means the server does not keep up."""
     unopened: int
     windows: int
     share: float
@@ -83,6 +85,7 @@ def row(
         load_percent=_percent(windows, lambda window: window.load_cpu_seconds),
         others_percent=_percent(windows, lambda window: window.other_cpu_seconds),
         late_ms=round(max(window.late_ms for window in windows), 2),
+        backlog_s=round(statistics.median(window.span - window.seconds for window in windows), 2),
         unopened=sum(window.unopened for window in windows),
         windows=len(windows),
         share=share,
