@@ -1,6 +1,6 @@
 import { Api } from "./parley.js";
 import { applyTheme } from "./ui/frame.js";
-import { adoptTokenFromAddress, complaintAbout, token } from "./ui/identity.js";
+import { adoptTokenFromAddress, complaintAbout, kept } from "./ui/identity.js";
 import { homePage } from "./pages/home.js";
 import { joinPage } from "./pages/join.js";
 import { tokenPage } from "./pages/token.js";
@@ -9,10 +9,10 @@ import { tokenPage } from "./pages/token.js";
 function main() {
   applyTheme();
   adoptTokenFromAddress();
-  const kept = token();
-  const complaint = kept ? complaintAbout(kept) : "";
-  if (!kept || complaint) return tokenPage(main, complaint);
-  const api = new Api({ token: kept });
+  const token = kept();
+  const complaint = token ? complaintAbout(token) : "";
+  if (!token || complaint) return tokenPage(main, complaint);
+  const api = new Api({ token });
   const code = location.pathname.match(/^\/join\/([A-Za-z0-9_-]+)\/?$/)?.[1];
   return code ? joinPage(api, code) : homePage(api);
 }

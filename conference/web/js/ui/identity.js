@@ -10,12 +10,13 @@ const CHOICES = "parley.choices";
 export function adoptTokenFromAddress() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (!token) return;
+  if (token !== kept()) keepReturn(null); // somebody else's meeting is not ours to come back to
   keepToken(token);
   history.replaceState(null, "", location.pathname + location.search);
 }
 
-/** @returns {string|null} */
-export function token() {
+/** The token of this tab. @returns {string|null} */
+export function kept() {
   return sessionStorage.getItem(TOKEN);
 }
 

@@ -30,7 +30,6 @@ export class Tile {
     this.#muted.toggleAttribute("hidden", !muted);
     this.element.classList.toggle("talking", talking && !muted);
     this.element.classList.toggle("mirrored", you && this.kind === "video");
-    this.element.classList.toggle("dark", !stream);
     if (this.#video.srcObject !== stream) this.#video.srcObject = stream;
     this.#video.hidden = !stream;
     this.element.setAttribute("aria-label", this.#describe(name, you, muted, stream));
