@@ -12,6 +12,7 @@ from pylibsrtp import Error as SrtpError
 from sfu.path import Datagram
 from sfu.rtp import rtcp
 from sfu.rtp.unknown import MAX_UNKNOWN
+from sfu.transport import MAX_RTCP_SOURCES
 
 PUBLISHER = 1000
 
@@ -100,6 +101,31 @@ def test_a_peer_may_not_bring_any_number_of_ssrcs(rig: Rig) -> None:
     track = rig.track(remote, PUBLISHER)
     remote.send(rtp(1, 0, PUBLISHER))
     assert rig.drain().started == [track]
+
+
+def test_a_forgotten_ssrc_leaves_nothing_behind(rig: Rig) -> None:
+    remote = rig.remote()
+    first = remote.protects.protect(rtp(1, 0, 1))
+    remote.send_raw(first)
+    for ssrc in range(2, 2 + MAX_UNKNOWN - 1):
+        remote.send(rtp(1, 0, ssrc))
+    rig.drain()
+    remote.send_raw(first)
+    rig.drain(1_000_000)
+    assert rig.count("drop_replayed") == 1
+    remote.send(rtp(1, 0, 5000))  # takes the place of the first
+    rig.drain()
+    remote.send_raw(first)
+    rig.drain(1_000_000)
+    assert rig.count("drop_replayed") == 1  # not even its replay window is left
+
+
+def test_nor_any_number_of_rtcp_senders(rig: Rig) -> None:
+    remote = rig.remote()
+    for ssrc in range(100):
+        remote.send_rtcp(rtcp.build([rtcp.ReceiverReport(ssrc=ssrc)]))
+    assert len(rig.drain().rtcp) == MAX_RTCP_SOURCES
+    assert rig.count("drop_unknown_ssrc") == 100 - MAX_RTCP_SOURCES
 
 
 def test_one_transport_may_not_claim_an_ssrc_twice_but_two_may(rig: Rig) -> None:

@@ -122,6 +122,14 @@ def test_the_cache_is_bounded_by_its_span() -> None:
     assert len(cache) == 3
 
 
+def test_a_late_packet_leaves_with_its_numbers_not_with_its_arrival() -> None:
+    cache = PacketCache(4)
+    for sequence in (104, 101, 105):
+        cached(cache, sequence, 0)
+    assert cache.get(101, 0) is None
+    assert cache.get(104, 0) is not None
+
+
 def test_the_cache_is_bounded_by_age() -> None:
     cache = PacketCache(100)
     cached(cache, 100, 0)
