@@ -169,7 +169,8 @@ class Session:
         }
         for user, talking in self._speakers.hear(by_user, now_us):
             self._notify(wire.Talking(user=user, talking=talking))
-        self._fill_slots()
+        changed = self._choose_speakers()
+        self._fill_slots(changed)
 
     # what connections tell
 
@@ -186,7 +187,8 @@ class Session:
     def slots_changed(self) -> None:
         for user in self._speakers.open(self._microphones()):
             self._notify(wire.Talking(user=user, talking=False))
-        self._fill_slots()
+        self._choose_speakers()
+        self._fill_slots({len(audio.slots) for audio in self._audio.values()})
 
     def publication_live(self, publication: Publication) -> None:
         feed = publication.feed
@@ -225,11 +227,15 @@ class Session:
             user for user, audio in self._audio.items() if audio.enabled and audio.track is not None
         )
 
-    def _fill_slots(self) -> None:
-        most = max((len(audio.slots) for audio in self._audio.values()), default=0)
-        ranked = self._speakers.ranked(most + 1)
+    def _choose_speakers(self) -> set[int]:
+        return self._speakers.select(len(audio.slots) for audio in self._audio.values())
+
+    def _fill_slots(self, sizes: set[int]) -> None:
+        """For listeners with so many slots."""
         for user, audio in self._audio.items():
+            if len(audio.slots) not in sizes:
+                continue
             present = [slot.speaker for slot in audio.slots]
-            wanted = self._speakers.slots_for(user, present, ranked)
+            wanted = self._speakers.slots_for(user, present)
             for slot, speaker in zip(audio.slots, wanted, strict=True):
                 audio.hear(slot, self._audio[speaker] if speaker else None)

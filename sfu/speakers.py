@@ -1,4 +1,9 @@
-"""Who talks, and who is heard in whose audio slots. Pure: times come in."""
+"""Who talks, and who is heard in whose audio slots. Pure: times come in.
+
+A meeting of hundreds has hundreds of listeners and a handful of voices, so the choice is made once for every
+number of slots, not once for every listener: all with three slots hear the same three, and one of those three
+hears a fourth in its own place.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +21,20 @@ class _Microphone(msgspec.Struct, eq=False):
     loudness: Loudness
 
 
+class _Selection(msgspec.Struct):
+    """Who is heard by those who are not among them, and who takes one's own place for those who are."""
+
+    heard: list[UUID | None]
+    spare: UUID | None = None
+
+
 class Speakers:
     """The open microphones of one meeting and how loud each has been lately."""
 
     def __init__(self) -> None:
         self._microphones: dict[UUID, _Microphone] = {}
         self._loudness: dict[UUID, float] = {}
+        self._selections: dict[int, _Selection] = {}
 
     def open(self, users: Iterable[UUID]) -> list[UUID]:
         """Those who can be heard, from now on; of the others, who thereby stopped talking."""
@@ -46,12 +59,34 @@ class Speakers:
                 edges.append((user, edge))
         return edges
 
-    def ranked(self, most: int) -> list[UUID]:
-        """The loudest first; ties, as among the silent, in the order of coming."""
-        return rank(self._loudness, most)
+    def select(self, sizes: Iterable[int]) -> set[int]:
+        """Choose anew for listeners with so many slots; for which numbers the choice has changed."""
+        wanted = set(sizes)
+        # The loudest first; ties, as among the silent, in the order of coming.
+        ranked = rank(self._loudness, max(wanted, default=0) + 1)
+        changed = {size for size in wanted if self._select(size, ranked)}
+        self._selections = {size: self._selections[size] for size in wanted}
+        return changed
 
-    def slots_for(
-        self, listener: UUID, present: list[UUID | None], ranked: list[UUID]
-    ) -> list[UUID | None]:
-        """Whom the listener hears in each slot. `ranked`: at least one more than there are slots."""
-        return choose(present, ranked, self._loudness, without={listener})
+    def slots_for(self, listener: UUID, present: list[UUID | None]) -> list[UUID | None]:
+        """Whom the listener hears in each slot, by the last choice. Who is heard already keeps the slot."""
+        selection = self._selections[len(present)]
+        chosen = [user for user in selection.heard if user is not None and user != listener]
+        if listener in selection.heard and selection.spare is not None:
+            chosen.append(selection.spare)
+        return keep_places(present, chosen)
+
+    def _select(self, size: int, ranked: list[UUID]) -> bool:
+        former = self._selections.get(size) or _Selection([None] * size)
+        heard = choose(former.heard, ranked, self._loudness)
+        among = [user for user in heard if user is not None]
+        (spare,) = choose([former.spare], ranked, self._loudness, without=among)
+        chosen = self._selections[size] = _Selection(heard, spare)
+        return chosen != former
+
+
+def keep_places(present: list[UUID | None], chosen: list[UUID]) -> list[UUID | None]:
+    """The chosen ones, in their present places where they have one; newcomers take the other places."""
+    placed = [user if user in chosen else None for user in present]
+    newcomers = iter([user for user in chosen if user not in placed])
+    return [user if user is not None else next(newcomers, None) for user in placed]

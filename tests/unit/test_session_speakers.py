@@ -33,8 +33,8 @@ class Room:
         return edges
 
     def slots(self, listener: UUID, present: list[UUID | None]) -> list[UUID | None]:
-        ranked = self.speakers.ranked(len(present) + 1)
-        return self.speakers.slots_for(listener, present, ranked)
+        self.speakers.select({len(present)})
+        return self.speakers.slots_for(listener, present)
 
 
 def test_both_edges() -> None:
@@ -84,3 +84,30 @@ def test_who_is_muted_leaves_the_slots() -> None:
     heard = room.slots(ALICE, [None, None])
     room.speakers.open([ALICE, CAROL])
     assert set(room.slots(ALICE, heard)) == {CAROL, None}
+
+
+def test_the_loudest_ones_hear_another_in_their_own_place() -> None:
+    room = Room(ALICE, BOB, CAROL, DAVE)
+    for _ in range(20):
+        room.hear(1, alice=20, bob=25, carol=60, dave=127)
+        room.speakers.select({2})
+    assert set(room.slots(DAVE, [None, None])) == {ALICE, BOB}
+    assert set(room.slots(ALICE, [None, None])) == {BOB, CAROL}
+    assert set(room.slots(BOB, [None, None])) == {ALICE, CAROL}
+
+
+def test_the_choice_is_told_to_have_changed_only_when_it_has() -> None:
+    room = Room(ALICE, BOB, CAROL, DAVE)
+    assert room.speakers.select({1, 2}) == {1, 2}
+    for _ in range(5):
+        room.hear(1, alice=30, bob=30, carol=127, dave=127)
+        room.speakers.select({1, 2})
+    room.hear(1, alice=31, bob=29, carol=127, dave=127)
+    assert room.speakers.select({1, 2}) == set()
+    room.speakers.open([BOB, CAROL, DAVE])
+    assert room.speakers.select({1, 2}) == {1, 2}
+
+
+def test_listeners_without_slots() -> None:
+    room = Room(ALICE, BOB)
+    assert room.slots(ALICE, []) == []
