@@ -27,12 +27,20 @@ class Metrics:
             buckets=_LATENCIES,
             registry=self.registry,
         )
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._gauges: dict[str, Gauge] = {}
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        method = method if method in METH_ALL else "other"  # it is the client's own word
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        """`route` is a pattern, and a method is one that HTTP has: both keep the series few."""
+        key = method if method in METH_ALL else "other", route, status
+        if key not in self._series:
+            self._series[key] = self._new_series(*key)
+        counter, histogram = self._series[key]
+        counter.inc()
+        histogram.observe(seconds)
+
+    def _new_series(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        return self._requests.labels(method, route, str(status)), self._seconds.labels(route)
 
     def gauge(self, name: str, meaning: str, value: float) -> None:
         if name not in self._gauges:
