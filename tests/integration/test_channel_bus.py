@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from channel_rig import SOON, until, until_parked
 
+from conference.bus import keys
 from conference.bus.channels import Batch, ChannelBus, ChannelMissing, Resync
 from conference.bus.link import RedisLink
 from conference.errors import PollReplaced
@@ -125,6 +126,15 @@ async def test_overflow_resyncs_every_position_that_the_reader_may_hold(
     assert await bus.poll(queue, answers[0].ack, SOON) == Batch([b"after"])
 
 
+async def test_overflow_while_parked_resyncs_too(bus: ChannelBus, queue: UUID) -> None:
+    """More than the channel holds comes in before the woken poll has read again."""
+    parked = asyncio.create_task(bus.poll(queue, 1, SOON))
+    await until_parked(bus)
+    await asyncio.gather(*[bus.publish(None, [queue], b"0") for _ in range(CAP + 1)])
+    assert isinstance(await asyncio.wait_for(parked, SOON), Resync)
+    assert b"reader" not in await state_of(bus, queue)
+
+
 @pytest.mark.parametrize("same_process", [True, False])
 async def test_a_newer_poll_replaces_the_parked_one(open_bus: Opener, same_process: bool) -> None:
     older_bus = await open_bus()
@@ -163,9 +173,7 @@ async def test_an_abandoned_poll_leaves_nothing_parked(bus: ChannelBus, queue: U
     poll.cancel()
     await asyncio.gather(poll, return_exceptions=True)
     assert len(bus.readers) == 0
-    state = await bus._lane.call(b"HKEYS", f"parley:channel:{queue}")
-    assert isinstance(state, list)
-    assert b"reader" not in state
+    assert b"reader" not in await state_of(bus, queue)
 
 
 async def test_shutdown_answers_parked_polls_at_once(bus: ChannelBus, queue: UUID) -> None:
@@ -198,6 +206,13 @@ async def test_who_is_parked_is_not_silent(open_bus: Opener) -> None:
     await until(lambda: silent_are(bus, {unread}))
     poll.cancel()
     await until(lambda: silent_are(bus, {read, unread}))
+
+
+async def state_of(bus: ChannelBus, queue: UUID) -> list[bytes]:
+    """The names of what Redis holds of a channel."""
+    names = await bus._lane.call(b"HKEYS", f"{keys.STATE}{queue}")
+    assert isinstance(names, list)
+    return names
 
 
 async def silent_are(bus: ChannelBus, queues: set[UUID]) -> bool:
