@@ -7,7 +7,6 @@ Redis  -> Control -> Meetings -> Session (who gets what of whom) -> Streams -> p
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import secrets
 import signal
@@ -20,7 +19,7 @@ import structlog
 
 from config.settings import Settings
 from schemas.sfu import Notice, WorkerRecord
-from sfu.addresses import announced
+from sfu.addresses import announced, parse_address
 from sfu.connection import Media
 from sfu.control import Control
 from sfu.endpoint import Endpoint
@@ -214,8 +213,8 @@ def now_us() -> int:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """The worker's UDP socket; port 0 takes any. An IPv6 wildcard takes IPv4 as well. Raises OSError."""
-    version = ipaddress.ip_address(host).version
+    """The worker's UDP socket; port 0 takes any. An IPv6 wildcard takes IPv4 as well. Raises OSError, SettingsError."""
+    version = parse_address("media_host", host).version
     sock = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         if version == 6:

@@ -148,6 +148,25 @@ async def test_a_handshake_of_rubbish_ends_only_itself(
         await controller.notice(VideoLive, user=alice.user)
 
 
+async def test_a_handshake_that_does_not_come_is_given_up(
+    worker: Worker, controller: Controller, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sfu.peer.HANDSHAKE_TIMEOUT", 0.5)
+    alice = join()
+    async with in_front_of(worker) as proxy:
+        forward = proxy.from_client
+
+        def without_dtls(data: bytes, client: tuple[str, int]) -> None:
+            if not 20 <= data[0] <= 63:
+                forward(data, client)
+
+        proxy.from_client = without_dtls  # type: ignore[method-assign]
+        await alice.publish()
+        lost = await controller.notice(ConnectionLost, user=alice.user)
+        assert lost.reason == "DTLS handshake timed out"
+        await until(lambda: not any(worker.leftovers().values()), what="all tables empty")
+
+
 async def test_another_certificate_than_the_offered_one_is_refused(
     worker: Worker, controller: Controller, join: Join
 ) -> None:
@@ -186,3 +205,31 @@ async def test_bad_sdp_is_answered_with_a_reason(
     assert isinstance(result, Failed)
     assert result.code == "bad_sdp"
     assert result.reason
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("announced", ["::1", "127.0.0.1"])
+async def test_one_socket_serves_ipv6_and_ipv4(redis_url: str, announced: str) -> None:
+    async with (
+        running_worker(redis_url, media_host="::", media_announced=[announced]) as worker,
+        controlling(redis_url, worker) as controller,
+    ):
+        alice, bob = Participant(controller), Participant(controller)
+        try:
+            await alice.publish()
+            await bob.subscribe(alice.feed())
+            await bob.sees(alice.feed())
+            selected = {peer.selected[0] for peer in worker.endpoint._peers if peer.selected}
+            assert selected == {announced}
+        finally:
+            await alice.close()
+            await bob.close()
