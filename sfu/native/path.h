@@ -111,15 +111,28 @@ static void path_close(Path *path)
 
 static void path_count_unprotected(Path *path) { path->counters.send_failed++; }
 
-static int send_to_full_socket(int fd, struct mmsghdr *headers, unsigned int count, int flags)
+/* For tests, since a real socket can't be made full at will: messages that it still takes. */
+static int limited_room;
+
+static int send_limited(int fd, struct mmsghdr *headers, unsigned int count, int flags)
 {
-    (void)fd, (void)headers, (void)count, (void)flags;
-    errno = EAGAIN;
-    return -1;
+    if (limited_room <= 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    if (count > (unsigned int)limited_room)
+        count = (unsigned int)limited_room;
+    int sent = sendmmsg(fd, headers, count, flags);
+    limited_room -= sent > 0 ? sent : 0;
+    return sent;
 }
 
-/* For tests: a real socket can't be made full at will. */
-static void path_refuse_sends(Path *path, bool refuse) { path->outbox.send = refuse ? send_to_full_socket : sendmmsg; }
+/* Negative: without a limit. */
+static void path_limit_sends(Path *path, int room)
+{
+    limited_room = room;
+    path->outbox.send = room < 0 ? sendmmsg : send_limited;
+}
 
 static void path_now(Path *path, int64_t now_us) { path->now_us = path->outbox.now_us = now_us; }
 
@@ -332,21 +345,27 @@ static void path_begin(Path *path, Track *track, const Packet *packet)
     if (!(track->audio ? newest : packet->keyframe))
         return;
     bool forwarded = false;
-    for (int index = track->waiting.count - 1; index >= 0; index--) {
+    int waiting = track->waiting.count, kept = 0;
+    for (int index = 0; index < waiting; index++) {
         Leg *leg = track->waiting.legs[index];
         Mapping *mapping = leg->pending_mapping;
-        if (mapping->table.payload_types[packet->payload_type] == NO_PAYLOAD_TYPE)
+        if (mapping->table.payload_types[packet->payload_type] == NO_PAYLOAD_TYPE) {
+            leg->waiting_index = kept;
+            track->waiting.legs[kept++] = leg;
             continue;
+        }
         if (!forwarded)
             path_forward(path); /* what came before belongs to the sources of before */
         forwarded = true;
-        mapping->users++;
-        leg_unhook(leg);
+        leg->pending = NULL;
+        leg->pending_mapping = NULL;
+        leg_leave(leg);
         leg_begin(leg, track, mapping, packet, path->now_us);
         leg->source = track;
         track->torn += leg->state.torn;
         list_add(&track->flowing, leg, &leg->flowing_index);
     }
+    track->waiting.count = kept;
 }
 
 /* --- packets in -------------------------------------------------------------------------------------------- */

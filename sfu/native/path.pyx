@@ -180,7 +180,7 @@ cdef extern from "path.h" nogil:
     void path_now(Path*, int64_t)
     int path_drain_batch(Path*, int)
     void path_count_unprotected(Path*)
-    void path_refuse_sends(Path*, bint)
+    void path_limit_sends(Path*, int)
 
 
 _addresses = function_addresses()
@@ -634,9 +634,9 @@ cdef class NativePath:
 
     # --- for tests
 
-    def _refuse_sends(self, bint refuse):
-        """As if the socket were full, until told otherwise."""
-        path_refuse_sends(self.c, refuse)
+    def _limit_sends(self, int room):
+        """As if the socket were full after so many messages; a negative number lifts the limit."""
+        path_limit_sends(self.c, room)
 
     def _use_segmentation(self, bint use):
         """Whether runs of packets may go to the kernel as one message."""
