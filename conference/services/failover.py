@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from uuid import UUID
+
 import asyncpg
 import structlog
 
@@ -11,6 +14,8 @@ from conference.storage import meetings
 
 INTERVAL = 1.0
 """Seconds between two looks at the workers."""
+AT_ONCE = 5
+"""Meetings moved at a time: the pool's other connections go on to serve requests."""
 
 _log = structlog.get_logger(__name__)
 
@@ -36,10 +41,14 @@ class Failover:
         lost, self._missing = missing & self._missing, missing
         if not alive:
             return
-        for meeting_id, worker, epoch in placed:
-            if worker not in lost:
-                continue
-            try:
-                await self._placement.relocate(meeting_id, Where(worker, epoch))
-            except (MediaFailed, NotFound) as error:  # nowhere to go, or it just ended
-                _log.info("meeting_not_moved", meeting=str(meeting_id), error=error.message)
+        moves = [
+            (meeting, Where(worker, epoch)) for meeting, worker, epoch in placed if worker in lost
+        ]
+        for start in range(0, len(moves), AT_ONCE):
+            await asyncio.gather(*[self._move(*move) for move in moves[start : start + AT_ONCE]])
+
+    async def _move(self, meeting_id: UUID, lost: Where) -> None:
+        try:
+            await self._placement.relocate(meeting_id, lost)
+        except (MediaFailed, NotFound) as error:  # nowhere to go, or it just ended
+            _log.info("meeting_not_moved", meeting=str(meeting_id), error=error.message)

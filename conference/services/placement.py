@@ -41,6 +41,13 @@ class Where(msgspec.Struct, frozen=True):
     epoch: int
 
 
+class _Given(msgspec.Struct):
+    """Meetings placed on a worker since it last said how it is."""
+
+    since: WorkerRecord
+    count: int = 0
+
+
 def where_of(meeting: Meeting | Seat) -> Where | None:
     if meeting.worker_id is None:
         return None
@@ -62,6 +69,7 @@ class Placement:
         self._sfu = sfu
         self._workers = workers
         self._tidy_timeout = tidy_timeout
+        self._given: dict[str, _Given] = {}
 
     async def candidate(self, other_than: str | None = None) -> str | None:
         """The least loaded worker that takes new meetings; None when there is none, or we can't see any."""
@@ -70,8 +78,21 @@ class Placement:
         except DomainError as error:
             _log.warning("workers_unknown", error=error.message)
             return None
-        best = least_loaded(record for record in records.values() if record.id != other_than)
+        best = least_loaded(
+            self._as_of_now(record) for record in records.values() if record.id != other_than
+        )
+        if best is not None:
+            self._given[best.id].count += 1
         return best.id if best else None
+
+    def _as_of_now(self, record: WorkerRecord) -> WorkerRecord:
+        """A record is up to a heartbeat old: what we gave its worker since then counts too."""
+        given = self._given.get(record.id)
+        if given is None or given.since != record:
+            self._given[record.id] = given = _Given(since=record)
+        return msgspec.structs.replace(
+            record, meetings=record.meetings + given.count, peers=record.peers + given.count
+        )
 
     async def seat(self, meeting_id: UUID, user: UUID) -> Seat:
         """Raises NotFound for an unknown meeting."""

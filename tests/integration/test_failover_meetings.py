@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 import pytest
 from redis import asyncio as aioredis
-from rig_meetings import Api, Person, Worker, eventually, kinds, running_api, running_worker
+from rig_meetings import WITHIN, Api, Person, Worker, eventually, kinds, running_api, running_worker
 
 from schemas import sfu
 
@@ -199,3 +199,27 @@ async def test_a_record_missing_once_is_no_loss(
         await workers[0].forget()
         assert kinds(await alice.seen(quiet=0.8)) == []
     assert await placement(pool) == ("first", 1)
+
+
+async def test_the_meetings_of_a_lost_worker_are_spread(
+    database_url: str, redis_url: str, tmp_path: Path, pool: asyncpg.Pool
+) -> None:
+    async with (
+        running_worker(redis_url) as lost,
+        running_api(database_url, redis_url, tmp_path) as api,
+    ):
+        alice = api.person("alice")
+        for _ in range(12):
+            await alice.started_meeting()
+        async with running_worker(redis_url) as one, running_worker(redis_url) as two:
+            await lost.die()
+            await lost.forget()
+            query = "select worker_id, count(*) from meetings group by worker_id"
+
+            async def spread() -> bool:
+                counts = dict(await pool.fetch(query))
+                return counts.keys() == {one.name, two.name} and min(counts.values()) >= 3
+
+            async with asyncio.timeout(WITHIN):
+                while not await spread():
+                    await asyncio.sleep(0.1)
