@@ -30,6 +30,6 @@ def announced(host: str, port: int, configured: Sequence[str]) -> list[Address]:
 def parse_address(setting: str, value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """Raises SettingsError, naming the setting."""
     try:
-        return ipaddress.ipparse_address(value)
+        return ipaddress.ip_address(value)
     except ValueError:
         raise SettingsError(f"setting {setting}: {value!r} is no IP address") from None
