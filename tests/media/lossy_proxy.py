@@ -32,7 +32,8 @@ class Proxy:
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
         self._front, _ = await loop.create_datagram_endpoint(
-            lambda: _Side(self.from_client), local_addr=("127.0.0.1", 0)
+            lambda: _Side(lambda data, client: self.from_client(data, client)),
+            local_addr=("127.0.0.1", 0),
         )
 
     async def move(self) -> None:
@@ -47,6 +48,7 @@ class Proxy:
                 transport.close()
 
     def from_client(self, data: bytes, client: Address) -> None:
+        """Tests put functions of their own in its place."""
         back = self._backs.get(client)
         if back is None:
             self._backs[client] = _Opening([data])  # type: ignore[assignment]

@@ -136,16 +136,20 @@ async def test_a_handshake_of_rubbish_ends_only_itself(
     async with in_front_of(worker) as proxy:
         rubbish = [bytes([22]) + os.urandom(60), bytes([20, 254, 253]) + bytes(10), bytes([23])]
         forward = proxy.from_client
+        inserted = 0
 
         def with_rubbish(data: bytes, client: tuple[str, int]) -> None:
+            nonlocal inserted
             forward(data, client)
             if 20 <= data[0] <= 63:
                 for item in rubbish:
                     forward(item, client)
+                    inserted += 1
 
         proxy.from_client = with_rubbish  # type: ignore[method-assign]
         await alice.publish()
         await controller.notice(VideoLive, user=alice.user)
+        assert inserted
 
 
 async def test_a_handshake_that_does_not_come_is_given_up(
