@@ -189,6 +189,7 @@ class Worker:
         )
 
     def _record(self) -> WorkerRecord:
+        held = self.streams.leftovers()
         return WorkerRecord(
             id=self.id,
             pid=os.getpid(),
@@ -198,6 +199,9 @@ class Worker:
             draining=self.meetings.draining,
             native=self._native,
             media=self._media(),
+            tracks=held["tracks"],
+            legs=held["legs"],
+            counters=self.counters(),
         )
 
     def _media(self) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 import asyncpg
@@ -12,6 +12,7 @@ from aiohttp import web
 from conference.api.body import answer
 from conference.api.metrics import CONTENT_TYPE, Metrics
 from conference.api.openapi import Operation
+from conference.api.worker_metrics import WorkerFigures
 from conference.downtime import SERVER_DOWN
 from conference.errors import MediaFailed
 from schemas.ops import Check, Health, Readiness
@@ -55,6 +56,8 @@ class OpsViews:
         self._workers = workers
         self._metrics = metrics
         self._parked = parked
+        self._seen: Collection[WorkerRecord] = ()
+        metrics.registry.register(WorkerFigures(lambda: self._seen))
 
     async def health(self, request: web.Request) -> web.Response:
         return answer(Health(status="alive"))
@@ -68,12 +71,14 @@ class OpsViews:
         return answer(state, 200 if ready else 503)
 
     async def figures(self, request: web.Request) -> web.Response:
-        """The database's figures are left as they were while it can't be asked."""
+        """What can't be asked is left out (workers) or left as it was (the database's)."""
         self._metrics.gauge(
             "parley_parked_readers", "Polls and streams waiting in this process", self._parked()
         )
         if not (await _check(self._count())).ok:
             self._metrics.gauge("parley_database_up", "Whether the database answered", 0)
+        if not (await _check(self._look_at_workers())).ok:
+            self._seen = ()
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _count(self) -> None:
@@ -87,6 +92,9 @@ class OpsViews:
     async def _ping_database(self) -> None:
         async with self._pool.acquire() as conn:
             await conn.fetchval("select 1")
+
+    async def _look_at_workers(self) -> None:
+        self._seen = (await self._workers.alive()).values()
 
     async def _any_worker(self) -> None:
         records = (await self._workers.alive()).values()
