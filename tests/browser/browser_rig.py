@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,6 +39,7 @@ CHROMIUM_FLAGS = [
     "--use-fake-device-for-media-stream=device-count=2,fps=15",
     "--autoplay-policy=no-user-gesture-required",
 ]
+WORKERS = 2
 READY_WITHIN = 60.0
 PATIENCE = 20.0
 """Seconds that anything may take that is not itself measured; machines that test are often busy."""
@@ -52,13 +53,14 @@ class Parley:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._http_port = _free_port(socket.SOCK_STREAM)
-        self._media_port = _free_port(socket.SOCK_DGRAM)
+        self._media_port = _free_port(socket.SOCK_DGRAM, WORKERS)
         self._log = data_dir / "up.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.address = f"http://127.0.0.1:{self._http_port}"
 
     def __enter__(self) -> Parley:
-        command = [sys.executable, "-m", "conference", "up", "--workers", "2", "--no-demo"]
+        command = [sys.executable, "-m", "conference", "up", "--no-demo"]
+        command += ["--workers", str(WORKERS)]
         command += ["--http-port", str(self._http_port), "--media-port", str(self._media_port)]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PARLEY_")}
         environment |= {
@@ -288,8 +290,18 @@ def note_errors(page: Page) -> list[str]:
     return errors
 
 
-def _free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_port(kind: socket.SocketKind, run: int = 1) -> int:
+    """The first of `run` consecutive free ports."""
+    for _ in range(100):
+        with ExitStack() as stack:
+            first = stack.enter_context(socket.socket(socket.AF_INET, kind))
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            try:
+                for further in range(1, run):
+                    probe = stack.enter_context(socket.socket(socket.AF_INET, kind))
+                    probe.bind(("127.0.0.1", port + further))
+            except (OSError, OverflowError):
+                continue
+            return port
+    raise AssertionError("no free ports")
