@@ -1,8 +1,8 @@
 """Commands to Redis: one connection, shared round trips, every wait bounded.
 
 Commands that tasks issue while an exchange is under way travel together in the next one. At a few thousand
-commands a second this is several times cheaper than a pooled connection and a round trip for each. Commands
-run in the order in which they were issued.
+commands a second this takes about half the CPU of a pooled connection and a round trip for each. Commands run
+in the order in which they were issued.
 """
 
 from __future__ import annotations
