@@ -14,8 +14,9 @@ import structlog
 from aiohttp import web
 
 from conference.api import document, openapi, ops, site
-from conference.api.auth import Authenticator, Caller, JwksKeys, TokenVerifier
+from conference.api.auth import Authenticator, Caller, TokenVerifier
 from conference.api.channels import routes as channel_routes
+from conference.api.jwks import JwksKeys
 from conference.api.meetings import routes as meeting_routes
 from conference.api.metrics import Metrics
 from conference.api.middleware import Gate, stamp

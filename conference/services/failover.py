@@ -10,7 +10,7 @@ import structlog
 
 from conference.errors import MediaFailed, NotFound
 from conference.services.placement import Placement, Where, Workers
-from conference.storage import meetings
+from conference.storage import glances
 
 INTERVAL = 1.0
 """Seconds between two looks at the workers."""
@@ -36,7 +36,7 @@ class Failover:
         """One look. Database and Redis errors pass through."""
         alive = await self._workers.alive()
         async with self._pool.acquire() as conn:
-            placed = await meetings.placements(conn)
+            placed = await glances.placements(conn)
         missing = frozenset(worker for _, worker, _ in placed if worker not in alive)
         lost, self._missing = missing & self._missing, missing
         if not alive:

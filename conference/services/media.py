@@ -16,7 +16,7 @@ from conference.domain.meeting import Participant
 from conference.errors import BadRequest, Forbidden, MediaFailed, NotFound, Unavailable
 from conference.services.changes import Clock, MeetingChanges
 from conference.services.placement import Placement, Where, where_of
-from conference.storage.meetings import Seat
+from conference.storage.glances import Seat
 from schemas.events import AudioAnswered, Event, SdpAnswered
 from schemas.sfu import (
     Answered,

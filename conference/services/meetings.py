@@ -26,8 +26,9 @@ from conference.services.changes import (
     no_such_meeting,
 )
 from conference.services.placement import Placement
-from conference.storage import meetings, outbox
-from conference.storage.meetings import Connection, PublicMeeting
+from conference.storage import glances, meetings, outbox
+from conference.storage.glances import PublicMeeting
+from conference.storage.meetings import Connection
 from schemas.terms import JoinStatus, MeetingType, QueueStatus, QueueUpdateStatus, UserType
 
 _CODE_ALPHABET = string.ascii_letters + string.digits + "_-"
@@ -106,14 +107,14 @@ class MeetingService:
 
     async def public(self, meeting_id: UUID) -> PublicMeeting:
         async with self._pool.acquire() as conn:
-            found = await meetings.public(conn, meeting_id)
+            found = await glances.public(conn, meeting_id)
         if found is None:
             raise no_such_meeting()
         return found
 
     async def invited(self, join_code: str) -> PublicMeeting:
         async with self._pool.acquire() as conn:
-            found = await meetings.by_join_code(conn, join_code)
+            found = await glances.by_join_code(conn, join_code)
         if found is None:
             raise NotFound("no meeting has this join code", code="no_such_code")
         return found
@@ -154,7 +155,7 @@ class MeetingService:
     async def channel_gone(self, queue_id: UUID) -> None:
         """Whoever joined or waits with this channel, anywhere, leaves as if they had asked to."""
         async with self._pool.acquire() as conn:
-            affected = await meetings.with_queues(conn, [queue_id])
+            affected = await glances.with_queues(conn, [queue_id])
         for meeting_id, _ in affected:
             await self.drop_channel(meeting_id, queue_id)
 

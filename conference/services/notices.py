@@ -20,7 +20,7 @@ from conference.domain.meeting import Command
 from conference.errors import MediaFailed, NotFound
 from conference.services.changes import Applied, Clock, MeetingChanges
 from conference.services.media import MediaService
-from conference.storage import meetings
+from conference.storage import glances
 from schemas.events import (
     Event,
     ParticipantSubscribed,
@@ -89,7 +89,7 @@ class NoticeHandler:
     async def _pass_on(self, entry_id: str, notice: Notice, offered: Offered) -> None:
         """The list first, then the offer: a client shows a track once it has both."""
         async with self._pool.acquire() as conn:
-            seat = await meetings.seat(conn, notice.meeting, offered.user)
+            seat = await glances.seat(conn, notice.meeting, offered.user)
         if seat is None or seat.participant is None or seat.media_epoch != notice.epoch:
             return
         now = self._clock()
@@ -119,7 +119,7 @@ class NoticeHandler:
 
     async def _talking(self, notice: Notice, talking: Talking) -> None:
         async with self._pool.acquire() as conn:
-            present = await meetings.present(conn, notice.meeting, notice.epoch)
+            present = await glances.present(conn, notice.meeting, notice.epoch)
         if talking.user not in present:
             return
         event = ParticipantTalking(

@@ -21,8 +21,8 @@ from conference.domain import media
 from conference.domain.meeting import Meeting
 from conference.errors import DomainError, MediaFailed
 from conference.services.changes import Applied, MeetingChanges, no_such_meeting
-from conference.storage import meetings
-from conference.storage.meetings import Seat
+from conference.storage import glances, meetings
+from conference.storage.glances import Seat
 from schemas.sfu import Answered, Body, CloseMeeting, Done, RemovePeer, WorkerRecord
 
 _log = structlog.get_logger(__name__)
@@ -103,7 +103,7 @@ class Placement:
 
     async def find_seat(self, meeting_id: UUID, user: UUID) -> Seat | None:
         async with self._pool.acquire() as conn:
-            return await meetings.seat(conn, meeting_id, user)
+            return await glances.seat(conn, meeting_id, user)
 
     # --- asking -------------------------------------------------------------------------------
 

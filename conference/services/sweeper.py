@@ -12,7 +12,7 @@ import structlog
 
 from conference.errors import NotFound
 from conference.services.meetings import MeetingService
-from conference.storage import meetings
+from conference.storage import glances
 
 _log = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ class Sweeper:
 
     async def _remove_expired(self) -> None:
         async with self._pool.acquire() as conn:
-            expired = await meetings.expired(conn, self._clock())
+            expired = await glances.expired(conn, self._clock())
         for meeting_id in expired:
             try:
                 await self._service.expire(meeting_id)
@@ -65,14 +65,14 @@ class Sweeper:
     async def _drop_orphans(self) -> None:
         """Channels that closed without their participants leaving: a process died in between."""
         async with self._pool.acquire() as conn:
-            orphans = await meetings.orphaned_queues(conn)
+            orphans = await glances.orphaned_queues(conn)
         await self._drop(orphans)
 
     async def _drop(self, queue_ids: list[UUID]) -> None:
         if not queue_ids:
             return
         async with self._pool.acquire() as conn:
-            affected = await meetings.with_queues(conn, queue_ids)
+            affected = await glances.with_queues(conn, queue_ids)
         for meeting_id, queue_id in affected:
             try:
                 await self._service.drop_channel(meeting_id, queue_id)

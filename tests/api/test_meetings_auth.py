@@ -17,7 +17,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, Key, OctKey, RSAKey
 from rig_meetings import SECRET, Api, running_api, token_for
 
-from conference.api.auth import Authenticator, Caller, JwksKeys, TokenVerifier
+from conference.api.auth import Authenticator, Caller, TokenVerifier
+from conference.api.jwks import JwksKeys
 from conference.errors import Unauthenticated, Unavailable
 
 ID = uuid4()
