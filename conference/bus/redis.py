@@ -76,6 +76,7 @@ class RedisLane:
         self._connection: AbstractConnection | None = None
         self._failures = 0
         self._retry_at = 0.0
+        self._closed = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -83,7 +84,8 @@ class RedisLane:
         self._task = asyncio.create_task(self._run(), name="redis lane")
 
     async def close(self) -> None:
-        """Fail what waits and disconnect. Idempotent."""
+        """Fail what waits and what comes later, and disconnect. Idempotent."""
+        self._closed = True
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -98,7 +100,7 @@ class RedisLane:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Reply] = loop.create_future()
-        if self._retry_at and loop.time() < self._retry_at:
+        if self._closed or (self._retry_at and loop.time() < self._retry_at):
             _set_error(future, _unavailable())
             return future
         packed = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub knows one-tuples only
@@ -139,6 +141,11 @@ class RedisLane:
         except asyncio.CancelledError:
             self._fail(batch)
             raise
+        except (
+            Exception
+        ) as error:  # a bug, here or in the library, must not leave callers waiting for ever
+            _log.exception("redis_exchange_failed")
+            await self._lost(error, batch)
 
     async def _connected(self) -> AbstractConnection:
         """The connection, known to be open a moment ago: so a server's restart costs no command."""
