@@ -228,9 +228,11 @@ class Worker:
 
     async def die(self) -> None:
         """As by SIGKILL: its record stays until it runs out. Idempotent."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        async with asyncio.timeout(WITHIN):
+            while pending := [task for task in self._tasks if not task.done()]:
+                for task in pending:  # the Redis client swallows a cancellation now and then
+                    task.cancel()
+                await asyncio.wait(pending, timeout=0.2)
         await self._pubsub.aclose()
         await self.redis.aclose()
 
