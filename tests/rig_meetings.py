@@ -184,7 +184,7 @@ async def running_api(
         redis_url=redis_url,
         data_dir=data_dir,
         jwt_secret=SECRET,
-        **{"command_timeout": 1.0, **changed},
+        **{"command_timeout": 3.0, **changed},
     )
     async with TestServer(create_app(settings)) as server, ClientSession() as session:
         yield Api(server, session)
