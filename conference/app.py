@@ -126,7 +126,7 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
     stack.push_async_callback(bus.close)
     await stack.enter_async_context(
         _running(
-            relay.run(),
+            repeat("relay", relay.run, 1.0),  # runs until cancelled; should it fail, it begins anew
             notices.run(),
             repeat("failover", watch.check, failover.INTERVAL),
             repeat("sweep", sweeper.sweep, settings.sweep_interval),
