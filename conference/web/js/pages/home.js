@@ -89,7 +89,13 @@ function entry(meeting, api, reload) {
     h("a", { class: "button compact primary", href: path, "aria-label": `Open ${meeting.name}` }, "Open"),
     h(
       "button",
-      { type: "button", class: "compact quiet round", "aria-label": `Delete ${meeting.name}`, title: "Delete", onclick: remove },
+      {
+        type: "button",
+        class: "compact quiet round",
+        "aria-label": `Delete ${meeting.name}`,
+        title: "Delete",
+        onclick: remove,
+      },
       icon("close"),
     ),
   );
@@ -102,7 +108,13 @@ function describe(meeting) {
 }
 
 function creationForm(api, reload) {
-  const name = h("input", { name: "name", required: true, maxlength: "100", placeholder: "Weekly planning", autocomplete: "off" });
+  const name = h("input", {
+    name: "name",
+    required: true,
+    maxlength: "100",
+    placeholder: "Weekly planning",
+    autocomplete: "off",
+  });
   const kind = (value, text, checked) =>
     h("label", {}, h("input", { type: "radio", name: "kind", value, checked }), text);
   const submit = async (event) => {

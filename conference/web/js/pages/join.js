@@ -107,7 +107,10 @@ const VIEWS = {
       emblem: "door",
       mood: "waiting",
       title: "Waiting to be let in",
-      text: [`A moderator of “${visit.name}” has been told that you are here.`, "You come in by yourself once you are admitted."],
+      text: [
+        `A moderator of “${visit.name}” has been told that you are here.`,
+        "You come in by yourself once you are admitted.",
+      ],
       actions: [h("button", { onclick: () => meeting.leave() }, "Stop waiting")],
     }),
   inactive: (visit, meeting) =>
@@ -117,19 +120,16 @@ const VIEWS = {
       title: "Not started yet",
       text: [`“${visit.name}” has not started. You come in by yourself once it has.`],
       actions: [
-        visit.moderator && h("button", { class: "primary", onclick: () => start(meeting) }, "Start the meeting"),
+        visit.moderator && startButton(meeting),
         h("button", { onclick: () => meeting.leave() }, "Stop waiting"),
       ].filter(Boolean),
     }),
   ended: (visit, meeting) => farewell(visit, meeting),
 };
 
-async function start(meeting) {
-  try {
-    await meeting.start();
-  } catch (error) {
-    toast(error.message);
-  }
+function startButton(meeting) {
+  const start = () => meeting.start().catch((error) => toast(error.message));
+  return h("button", { class: "primary", onclick: start }, "Start the meeting");
 }
 
 function farewell(visit, meeting) {
@@ -137,7 +137,12 @@ function farewell(visit, meeting) {
     h("button", { class: kind, onclick: () => lobby(visit) }, label);
   const home = h("a", { class: "button", href: "/" }, "My meetings");
   const pages = {
-    left: { emblem: "leave", title: "You left the meeting", text: visit.name, actions: [again("Join again"), home] },
+    left: {
+      emblem: "leave",
+      title: "You left the meeting",
+      text: visit.name,
+      actions: [again("Join again"), home],
+    },
     rejected: {
       emblem: "door",
       mood: "bad",
@@ -145,8 +150,19 @@ function farewell(visit, meeting) {
       text: "A moderator declined your request, or it was withdrawn.",
       actions: [again("Ask again", ""), home],
     },
-    stopped: { emblem: "check", title: "The meeting has ended", text: visit.name, actions: [again("Back to the join page", ""), home] },
-    deleted: { emblem: "close", mood: "bad", title: "This meeting was deleted", text: visit.name, actions: [home] },
+    stopped: {
+      emblem: "check",
+      title: "The meeting has ended",
+      text: visit.name,
+      actions: [again("Back to the join page", ""), home],
+    },
+    deleted: {
+      emblem: "close",
+      mood: "bad",
+      title: "This meeting was deleted",
+      text: visit.name,
+      actions: [home],
+    },
     clashed: {
       emblem: "people",
       title: "You joined from another window",
@@ -160,7 +176,8 @@ function farewell(visit, meeting) {
 
 /** What to say when the link, the meeting or the server cannot be had. */
 function unavailable(error, retry) {
-  const [title, text] = REASONS[error?.status] ?? ["That did not work", `${error?.message ?? "Unknown trouble"}.`];
+  const unexpected = ["That did not work", `${error?.message ?? "Unknown trouble"}.`];
+  const [title, text] = REASONS[error?.status] ?? unexpected;
   const lasting = error?.status in REASONS;
   return messagePage({
     emblem: "warning",

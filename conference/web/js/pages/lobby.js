@@ -48,7 +48,12 @@ class Lobby {
   #door;
   #resolve;
   #wish = { audio: choices().audio ?? true, video: choices().video ?? true };
-  #video = h("video", { autoplay: true, muted: true, playsinline: true, "aria-label": "Your camera's picture" });
+  #video = h("video", {
+    autoplay: true,
+    muted: true,
+    playsinline: true,
+    "aria-label": "Your camera's picture",
+  });
   #standIn;
   #level = h("i");
   #stopMeter = () => {};
@@ -64,7 +69,8 @@ class Lobby {
     this.#door = door;
     this.#resolve = resolve;
     this.#video.muted = true;
-    this.#standIn = h("div", { class: "stand-in" }, avatar(visit.api.userId, visit.api.userName || "You"), h("p", {}));
+    const face = avatar(visit.api.userId, visit.api.userName || "You");
+    this.#standIn = h("div", { class: "stand-in" }, face, h("p", {}));
     this.#enter = h("button", { class: "primary", onclick: () => this.#go() }, door.label);
     visit.devices.addEventListener("change", this.#redraw);
     show(this.#build());
@@ -128,7 +134,8 @@ class Lobby {
     this.#drawToggle("camera", "camera", devices.tracks.camera !== null);
     for (const kind of Object.keys(LABELS)) this.#drawSelect(kind);
     const problems = Object.values(devices.problems).filter(Boolean);
-    this.#problems.replaceChildren(...problems.map((text) => h("p", { class: "notice" }, icon("warning"), text)));
+    const notices = problems.map((text) => h("p", { class: "notice" }, icon("warning"), text));
+    this.#problems.replaceChildren(...notices);
     this.#meter(devices.tracks.microphone);
   }
 

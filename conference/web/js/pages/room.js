@@ -44,7 +44,8 @@ export class Room {
     this.#sound = h("button", { class: "primary unmute-sound" }, icon("speaker"), "Tap to hear");
     this.#alone = this.#invitation();
     this.#stage.element.append(this.#sound, this.#alone);
-    this.element = h("div", { class: "room" }, this.#header(), this.#stage.element, this.#side.element, this.#toolbar.element);
+    const parts = [this.#stage.element, this.#side.element, this.#toolbar.element];
+    this.element = h("div", { class: "room" }, this.#header(), ...parts);
     this.#listen();
     this.#speakers.play(meeting.audioTracks);
     this.#ticking = setInterval(() => this.#tick(), 1000);
@@ -79,14 +80,26 @@ export class Room {
   #header() {
     const shortcuts = h(
       "button",
-      { type: "button", class: "quiet round compact wide-only", "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts", onclick: shortcutsDialog },
+      {
+        type: "button",
+        class: "quiet round compact wide-only",
+        "aria-label": "Keyboard shortcuts",
+        title: "Keyboard shortcuts",
+        onclick: shortcutsDialog,
+      },
       icon("keyboard"),
     );
-    const link = h("button", { type: "button", class: "quiet round compact", "aria-label": "Copy link", title: "Copy link" }, icon("link"));
+    const link = h("button", {
+      type: "button",
+      class: "quiet round compact",
+      "aria-label": "Copy link",
+      title: "Copy link",
+    }, icon("link"));
     link.addEventListener("click", () => copy(this.#visit.link, link));
     const title = h("h1", { tabindex: "-1" }, this.#visit.name);
     const spacer = h("span", { class: "spacer" });
-    return h("header", { class: "room-header" }, title, this.#clock, spacer, this.#chip, link, shortcuts, themeButton());
+    const right = [this.#chip, link, shortcuts, themeButton()];
+    return h("header", { class: "room-header" }, title, this.#clock, spacer, ...right);
   }
 
   #invitation() {
@@ -99,7 +112,9 @@ export class Room {
     const { signal } = this.#listeners;
     const on = (target, type, action) => target.addEventListener(type, action, { signal });
     const meeting = this.#meeting;
-    for (const type of ["people", "waiting", "streams", "self", "connection"]) on(meeting, type, () => this.#drawSoon());
+    for (const type of ["people", "waiting", "streams", "self", "connection"]) {
+      on(meeting, type, () => this.#drawSoon());
+    }
     on(meeting, "audiotracks", () => this.#speakers.play(meeting.audioTracks));
     on(meeting, "arrived", ({ detail }) => this.#tell(detail, "joined"));
     on(meeting, "departed", ({ detail }) => this.#tell(detail, "left"));
@@ -276,7 +291,11 @@ export class Room {
 
   #drawShare() {
     const on = this.#screen !== null;
-    this.#toolbar.press("screen", { on, icon: on ? "screen-stop" : "screen", hint: on ? "Stop sharing" : "Share screen" });
+    this.#toolbar.press("screen", {
+      on,
+      icon: on ? "screen-stop" : "screen",
+      hint: on ? "Stop sharing" : "Share screen",
+    });
     this.#toolbar.button("screen").classList.toggle("active", on);
   }
 

@@ -8,7 +8,12 @@ import { complaintAbout, keepToken } from "../ui/identity.js";
  * @param {string} [complaint] what is wrong with the one at hand
  */
 export function tokenPage(proceed, complaint = "") {
-  const problem = h("p", { class: "notice", id: "token-problem", role: "alert", hidden: !complaint }, complaint);
+  const problem = h("p", {
+    class: "notice",
+    id: "token-problem",
+    role: "alert",
+    hidden: !complaint,
+  }, complaint);
   const input = h("input", {
     name: "token",
     autocomplete: "off",

@@ -269,7 +269,8 @@ export class Meeting extends EventTarget {
   }
 
   #relay() {
-    const pass = (source, type, as = type) => source.addEventListener(type, ({ detail }) => this.#emit(as, detail));
+    const pass = (source, type, as = type) =>
+      source.addEventListener(type, ({ detail }) => this.#emit(as, detail));
     pass(this.#admission, "state");
     pass(this.#admission, "channel", "connection");
     pass(this.#media, "streams");

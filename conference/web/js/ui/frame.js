@@ -13,7 +13,12 @@ export function applyTheme() {
 
 export function themeButton() {
   const label = () => `Colours: ${choices().theme ?? "auto"}`;
-  const button = h("button", { type: "button", class: "quiet round", title: label(), "aria-label": label() }, icon("theme"));
+  const button = h("button", {
+    type: "button",
+    class: "quiet round",
+    title: label(),
+    "aria-label": label(),
+  }, icon("theme"));
   button.addEventListener("click", () => {
     choose({ theme: NEXT_THEME[choices().theme ?? "auto"] });
     applyTheme();
@@ -35,10 +40,12 @@ export function page(...content) {
 
 /**
  * A page that says one thing, with what can be done about it.
- * @param {{emblem: string, mood?: "waiting"|"bad"|"", title: string, text: (Node|string)[]|string, actions?: HTMLElement[]}} parts
+ * @param {{emblem: string, mood?: "waiting"|"bad"|"", title: string,
+ *          text: (Node|string)[]|string, actions?: HTMLElement[]}} parts
  */
 export function messagePage({ emblem, mood = "", title, text, actions = [] }) {
-  const paragraphs = [text].flat().map((each) => (each instanceof Node ? each : h("p", { class: "muted" }, each)));
+  const paragraph = (each) => (each instanceof Node ? each : h("p", { class: "muted" }, each));
+  const paragraphs = [text].flat().map(paragraph);
   document.title = `${title} · Parley`;
   return page(
     h(

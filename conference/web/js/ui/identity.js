@@ -53,7 +53,10 @@ export function keepReturn(value) {
   else sessionStorage.removeItem(RETURN);
 }
 
-/** @returns {{camera?: string, microphone?: string, speaker?: string, audio?: boolean, video?: boolean, theme?: string}} */
+/**
+ * @returns {{camera?: string, microphone?: string, speaker?: string,
+ *            audio?: boolean, video?: boolean, theme?: string}}
+ */
 export function choices() {
   return readJson(localStorage, CHOICES) ?? {};
 }

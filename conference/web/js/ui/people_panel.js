@@ -11,7 +11,8 @@ export function peoplePanel(meeting, names) {
   const element = h("div", { class: "panel-body" });
   const update = () => {
     const focused = keyOfFocus(element);
-    element.replaceChildren(...[waitingList(meeting, names), peopleList(meeting, names), ending(meeting)].filter(Boolean));
+    const parts = [waitingList(meeting, names), peopleList(meeting, names), ending(meeting)];
+    element.replaceChildren(...parts.filter(Boolean));
     restoreFocus(element, focused);
   };
   return { title: "People", element, update };
@@ -31,7 +32,11 @@ function waitingList(meeting, names) {
   if (waiting.length === 0) return null;
   const all = h(
     "button",
-    { class: "compact all", "data-key": "admit-all", onclick: () => attempt(() => Promise.all(waiting.map((id) => meeting.admit(id)))) },
+    {
+      class: "compact all",
+      "data-key": "admit-all",
+      onclick: () => attempt(() => Promise.all(waiting.map((id) => meeting.admit(id)))),
+    },
     "Admit all",
   );
   return h(
@@ -74,12 +79,14 @@ function waitingEntry(meeting, userId, name) {
 }
 
 function peopleList(meeting, names) {
-  const people = [...meeting.people].sort((a, b) => Number(b.userId === meeting.me) - Number(a.userId === meeting.me));
+  const isMe = ({ userId }) => Number(userId === meeting.me);
+  const people = [...meeting.people].sort((a, b) => isMe(b) - isMe(a));
+  const entries = people.map((person) => personEntry(meeting, person, names.of(person.userId)));
   return h(
     "section",
     { "aria-label": "In the meeting" },
     h("h3", {}, `In the meeting (${people.length})`),
-    h("ul", { class: "people" }, ...people.map((person) => personEntry(meeting, person, names.of(person.userId)))),
+    h("ul", { class: "people" }, ...entries),
   );
 }
 
@@ -88,7 +95,11 @@ function personEntry(meeting, person, name) {
   const open = you ? meeting.wantsAudio : person.audio;
   const state = h(
     "span",
-    { class: person.talking && open ? "state on" : "state", role: "img", "aria-label": open ? "Microphone on" : "Microphone off" },
+    {
+      class: person.talking && open ? "state on" : "state",
+      role: "img",
+      "aria-label": open ? "Microphone on" : "Microphone off",
+    },
     icon(open ? "mic" : "mic-off"),
   );
   const mute = h(

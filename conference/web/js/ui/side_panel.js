@@ -18,10 +18,20 @@ export class SidePanel {
     this.#onClose = onClose;
     const close = h(
       "button",
-      { type: "button", class: "quiet round compact", "aria-label": "Close panel", title: "Close (Esc)", onclick: () => this.hide() },
+      {
+        type: "button",
+        class: "quiet round compact",
+        "aria-label": "Close panel",
+        title: "Close (Esc)",
+        onclick: () => this.hide(),
+      },
       icon("close"),
     );
-    this.element = h("aside", { class: "side", hidden: true, "aria-label": "Side panel" }, h("header", {}, this.#title, close), this.#body);
+    this.element = h("aside", {
+      class: "side",
+      hidden: true,
+      "aria-label": "Side panel",
+    }, h("header", {}, this.#title, close), this.#body);
   }
 
   /** Shows the content, or hides it when it is shown. @param {HTMLElement} opener gets the focus back */

@@ -61,17 +61,23 @@ function figure(line, past, names) {
     { class: "figure", "data-source": line.source, "data-direction": line.direction },
     h("div", { class: "title" }, h("span", {}, title(line, names)), h("span", {}, bits(line.bitrate))),
     plot(past),
-    h("dl", {}, ...pairs.map(([name, value, bad]) => h("div", {}, h("dt", {}, name), h("dd", { class: bad && "bad" }, value)))),
+    h("dl", {}, ...pairs.map(([name, value, bad]) => pair(name, value, bad))),
   );
 }
 
+function pair(name, value, bad) {
+  return h("div", {}, h("dt", {}, name), h("dd", { class: bad && "bad" }, value));
+}
+
 function title({ direction, source, media }, names) {
-  if (direction === "out") return { audio: "Your microphone", video: "Your camera", screen: "Your screen" }[source];
+  if (direction === "out") return OWN[source];
   if (media === "audio") return "Sound of a speaker";
   const [userId, type] = source.split("/");
   if (!type) return "Video";
   return type === "screen" ? `${names.of(userId)}’s screen` : names.of(userId);
 }
+
+const OWN = { audio: "Your microphone", video: "Your camera", screen: "Your screen" };
 
 /** Bitrate as a curve, loss as bars from below: 10 % fills the height. */
 function plot(past) {

@@ -54,7 +54,13 @@ export class Toolbar {
   }
 
   #make({ id, label, icon: name, key, class: kind = "", run }) {
-    const attributes = { type: "button", class: `tool ${kind}`, "data-tool": id, "aria-label": label, onclick: run };
+    const attributes = {
+      type: "button",
+      class: `tool ${kind}`,
+      "data-tool": id,
+      "aria-label": label,
+      onclick: run,
+    };
     const button = h("button", attributes, icon(name));
     if (key) {
       button.dataset.key = key;
