@@ -109,6 +109,7 @@ class Meter:
         self._stage.pump.pause()
         await self._quiet()
         span = time.perf_counter() - started
+        self._stage.upkeep.check()
         after, counts = self._figures(), self._counts()
         busy = kernel.busy_seconds() - busy
         softirq = kernel.softirq_seconds() - softirq

@@ -102,7 +102,8 @@ class Peer:
 
     def report(self) -> None:
         """Send receiver reports on everything heard."""
-        self.send_rtcp(rtp.receiver_reports(self.report_ssrc, self.heard, "bench"))
+        for compound in rtp.receiver_reports(self.report_ssrc, self.heard, "bench"):
+            self.send_rtcp(compound)
 
     def send_rtcp(self, compound: bytes) -> None:
         self._send(self.keys.send.protect_rtcp(compound))
@@ -267,7 +268,15 @@ class Upkeep:
         if task is None:
             return
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        try:
+            await task
+        except asyncio.CancelledError:
+            return
+
+    def check(self) -> None:
+        """Raise what ended it, if something did: without upkeep servers drop their clients."""
+        if self._task is not None and self._task.done():
+            self._task.result()
 
     async def _run(self) -> None:
         started = time.monotonic()

@@ -83,9 +83,10 @@ class Stream:
         compound = rtp.sender_report(
             self.wire.ssrc, self._timestamp, time.time(), self._made, self._octets, "bench"
         )
-        if self._peer.heard:
-            compound += rtp.receiver_reports(self.wire.ssrc, self._peer.heard, "bench")
         self._peer.send_rtcp(compound)
+        if self._peer.heard:
+            for reports in rtp.receiver_reports(self.wire.ssrc, self._peer.heard, "bench"):
+                self._peer.send_rtcp(reports)
 
     def _starts_keyframe(self) -> bool:
         if self.wire.kind == "audio":
@@ -133,6 +134,7 @@ class Pump:
         self._idle = threading.Event()
         self._idle.set()
         self._stopping = False
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
         self._thread.start()
 
@@ -156,8 +158,10 @@ class Pump:
         self._running.set()
 
     def pause(self) -> None:
-        """Stop between two frames; returns once nothing is being sent."""
+        """Stop between two frames; returns once nothing is being sent. Raises what ended the thread, if it has."""
         self._running.clear()
+        if self._failure is not None:
+            raise self._failure
         if not self._idle.wait(5.0):
             raise RuntimeError("the pump does not pause")
 
@@ -168,6 +172,13 @@ class Pump:
 
     def _run(self) -> None:
         kernel.sharpen_sleep()
+        try:
+            self._work()
+        except Exception as error:  # raised again in `pause`, where somebody looks
+            self._failure = error
+            self._idle.set()
+
+    def _work(self) -> None:
         while not self._stopping:
             if not self._running.is_set():
                 self._idle.set()

@@ -99,11 +99,10 @@ def sender_report(
     return report + _sdes(ssrc, cname)
 
 
-def receiver_reports(ssrc: int, heard: Sequence[int], cname: str) -> bytes:
-    """A compound packet that reports no loss for every heard SSRC (RFC 3550 section 6.4.2)."""
+def receiver_reports(ssrc: int, heard: Sequence[int], cname: str) -> list[bytes]:
+    """Compound packets that report no loss for every heard SSRC (RFC 3550 section 6.4.2), each well under an MTU."""
     groups = [heard[at : at + _REPORTS_A_PACKET] for at in range(0, len(heard), _REPORTS_A_PACKET)]
-    reports = [_receiver_report(ssrc, group) for group in groups or [()]]
-    return b"".join(reports) + _sdes(ssrc, cname)
+    return [_receiver_report(ssrc, group) + _sdes(ssrc, cname) for group in groups or [()]]
 
 
 def _receiver_report(ssrc: int, heard: Sequence[int]) -> bytes:
