@@ -264,6 +264,8 @@ class Participant:
         """Inbound video tracks by stream id."""
         self.microphone: Microphone | None = None
         self.answering = True
+        self.refused: list[wire.Failed] = []
+        """Answers that the worker did not take."""
         self._cameras: dict[str, Camera] = {}
         self._offers: asyncio.Queue[wire.Offered] = asyncio.Queue()
         self._task = asyncio.create_task(self._answer_offers())
@@ -395,12 +397,24 @@ class Participant:
             if self.inbound is None:
                 self.inbound = webrtc.RTCPeerConnection()
                 self.inbound.on("track", self._on_track)
-            await self.inbound.set_remote_description(
-                webrtc.RTCSessionDescriptionInit(type="offer", sdp=offered.sdp)
-            )
-            answer = await self.inbound.create_answer()
-            await self.inbound.set_local_description(answer)
-            await self.controller.done(wire.AnswerInbound(user=self.user, sdp=answer.sdp))
+            connection = self.inbound
+            try:
+                await self._answer(connection, offered)
+            except (webrtc.PythonWebRTCExceptionBase, asyncio.CancelledError):
+                if connection is self.inbound:
+                    raise
+                # The test closed it meanwhile: who comes back begins anew.
+
+    async def _answer(self, connection: webrtc.RTCPeerConnection, offered: wire.Offered) -> None:
+        await connection.set_remote_description(
+            webrtc.RTCSessionDescriptionInit(type="offer", sdp=offered.sdp)
+        )
+        answer = await connection.create_answer()
+        await connection.set_local_description(answer)
+        body = wire.AnswerInbound(user=self.user, sdp=answer.sdp)
+        result = await self.controller.call(body)
+        if isinstance(result, wire.Failed):
+            self.refused.append(result)
 
     def _on_track(self, event: webrtc.RTCTrackEvent) -> None:
         for stream in event.streams:
