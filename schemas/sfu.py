@@ -87,7 +87,9 @@ class SetAudio(Message, frozen=True, kw_only=True, tag=True):
 class Subscribe(Message, frozen=True, kw_only=True, tag=True):
     """Change what the user sees. Reply: Done; offers come as notices.
 
-    A feed that is not live yet is remembered and offered once it is.
+    A feed that is not live yet is remembered and offered once it is. A change that only repeats what the user
+    has asks for a fresh offer, with new ICE credentials: a client that lost its inbound connection answers it
+    with a new one.
     """
 
     user: UUID
@@ -189,7 +191,7 @@ class VideoLive(Message, frozen=True, kw_only=True, tag=True):
 
 
 class ConnectionLost(Message, frozen=True, kw_only=True, tag=True):
-    """A connection that was up went silent or closed. Not sent for a connection that a command closed."""
+    """A connection went silent, closed, or never came up. Not sent for one that a command closed or replaced."""
 
     user: UUID
     connection: Connection
