@@ -71,6 +71,13 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     extensions: dict[int, int] = msgspec.field(default_factory=dict)
 
 
+class SrtpKeys(msgspec.Struct, frozen=True):
+    """The master key and salt of one direction, of AES-GCM (RFC 7714): 16 or 32, and 12 bytes."""
+
+    key: bytes
+    salt: bytes
+
+
 class Datagram(msgspec.Struct, frozen=True):
     """STUN (first byte 0..3) or DTLS (20..63), RFC 7983; RTCP is opened and comes separately."""
 
@@ -147,8 +154,16 @@ class PacketPath(Protocol):
         ...
 
     # transports: one SRTP association with one remote
-    def open_transport(self, receive: SrtpSession, send: SrtpSession, address: Address) -> int:
+    def open_transport(
+        self,
+        receive: SrtpSession,
+        send: SrtpSession,
+        address: Address,
+        keys: SrtpKeys | None = None,
+    ) -> int:
         """Sessions for any inbound and any outbound SSRC; ValueError: no numeric address.
+
+        With `keys`, those that `send` was made of, a path may seal RTP without it, to the same bytes.
 
         `send` must have `allow_repeat_tx`, and a `window_size` of about 1024 or more: retransmission
         without an RTX stream sends old indices again, and libsrtp refuses those that leave its window.

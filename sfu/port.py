@@ -19,6 +19,7 @@ from sfu.path import (
     ReceiveStats,
     SendStats,
     Source,
+    SrtpKeys,
     TrackSpec,
 )
 from sfu.router import Router
@@ -145,7 +146,13 @@ class PythonPath(PacketPath):
 
     # --- transports ---------------------------------------------------------------------------
 
-    def open_transport(self, receive: SrtpSession, send: SrtpSession, address: Address) -> int:
+    def open_transport(
+        self,
+        receive: SrtpSession,
+        send: SrtpSession,
+        address: Address,
+        keys: SrtpKeys | None = None,
+    ) -> int:
         self._last_transport += 1
         wire = self._udp.to_wire(address)
         transport = Transport(self._last_transport, receive, send, wire, self._udp, self._counters)

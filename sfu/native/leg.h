@@ -42,6 +42,7 @@ struct Leg {
     Transport *transport;
     Leg *next_pending;
     Track *source;
+    int64_t rtx_number; /* extended, as all numbers that leave */
     uint64_t window; /* of the outbox: the last one that this leg had a packet in */
     uint32_t ssrc;
     bool audio;
@@ -50,7 +51,6 @@ struct Leg {
     uint32_t era_count; /* ever */
     uint32_t clock_rate;
     uint32_t rtx_ssrc;
-    uint16_t rtx_sequence;
     Track *pending; /* with its mapping: what comes next */
     Mapping *pending_mapping;
     int flowing_index; /* in source->flowing */
@@ -73,7 +73,7 @@ static Leg *leg_open(Transport *transport, bool audio, uint32_t ssrc, uint16_t f
     leg->ssrc = ssrc;
     leg->id = id;
     leg->state.map.next = first;
-    leg->rtx_sequence = first;
+    leg->rtx_number = first;
     memset(leg->rtx, NO_PAYLOAD_TYPE, sizeof leg->rtx);
     return leg;
 }
@@ -279,14 +279,16 @@ static Packet *leg_asked(Leg *leg, uint16_t sequence, int64_t now_us, const Era 
     return packet;
 }
 
-/* Exactly as first sent, in the retransmission stream where there is one. Returns the length. */
-static int leg_write_again(Leg *leg, const Era *era, const Packet *packet, int64_t ours, uint8_t *out)
+/* Exactly as first sent, in the retransmission stream where there is one: then under a number of that, left in
+ * `*ours`. Returns the length. */
+static int leg_write_again(Leg *leg, const Era *era, const Packet *packet, int64_t *ours, uint8_t *out)
 {
-    leg_write(leg, era, packet, ours, out);
+    leg_write(leg, era, packet, *ours, out);
     uint8_t rtx = leg->rtx[era->mapping->table.payload_types[packet->payload_type]];
     if (!leg->has_rtx || rtx == NO_PAYLOAD_TYPE)
         return packet->length;
-    return rtx_wrap(out, packet->length, packet->payload_at, rtx, leg->rtx_ssrc, leg->rtx_sequence++);
+    *ours = leg->rtx_number++;
+    return rtx_wrap(out, packet->length, packet->payload_at, rtx, leg->rtx_ssrc, (uint16_t)*ours);
 }
 
 #endif

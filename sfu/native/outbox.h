@@ -68,6 +68,7 @@ typedef struct {
     uint64_t window;
     SendCall send;
     SrtpCall protect;
+    GcmSeal seal; /* NULL: this machine leaves it to libsrtp */
     Counters *counters;
     int64_t now_us;
     /* the window */
@@ -340,14 +341,43 @@ static bool outbox_joins(const Outbox *outbox, const Transport *transport, int b
     return last->transport == transport && !last->full && bytes <= last->size && last->segments < MAX_SEGMENTS_SENT && last->bytes + (uint32_t)bytes <= MAX_MESSAGE;
 }
 
+/* RFC 7714 section 8.1: the salt, with SSRC, rollover counter and sequence number laid over its end. */
+static void outbox_seal(const Outbox *outbox, const GcmKey *key, uint8_t *data, int length, int payload_at,
+                        int64_t number)
+{
+    uint8_t nonce[GCM_SALT], index[8];
+    put32(index, (uint32_t)(number >> 16));
+    put16(index + 4, (uint16_t)number);
+    memcpy(nonce, key->salt, GCM_SALT);
+    for (int at = 0; at < 4; at++)
+        nonce[2 + at] ^= data[8 + at];
+    for (int at = 0; at < 6; at++)
+        nonce[6 + at] ^= index[at];
+    outbox->seal(key, nonce, data, (size_t)payload_at, data + payload_at, (size_t)(length - payload_at));
+}
+
+/* False, counted, when it can't be protected. */
+static bool outbox_protect(Outbox *outbox, const Transport *transport, int *length, int payload_at, int64_t number)
+{
+    uint8_t *data = outbox->data + outbox->used;
+    if (transport->seal) {
+        outbox_seal(outbox, transport->seal, data, *length, payload_at, number);
+        *length += GCM_TAG;
+        return true;
+    }
+    if (outbox->protect(transport->send, data, length) == 0)
+        return true;
+    outbox->counters->send_failed++;
+    return false;
+}
+
 /* The `length` bytes at `outbox_room` are a packet: protect it and put it into a message. The message's index,
  * NOT_PROTECTED when that failed: it counts as lost on the way. */
-static uint16_t outbox_add(Outbox *outbox, Transport *transport, int length, uint16_t *bytes)
+static uint16_t outbox_add(Outbox *outbox, Transport *transport, int length, int payload_at, int64_t number,
+                           uint16_t *bytes)
 {
-    if (outbox->protect(transport->send, outbox->data + outbox->used, &length) != 0) {
-        outbox->counters->send_failed++;
+    if (!outbox_protect(outbox, transport, &length, payload_at, number))
         return NOT_PROTECTED;
-    }
     *bytes = (uint16_t)length;
     if (outbox_joins(outbox, transport, length)) {
         Message *last = &outbox->messages[outbox->message_count - 1];
@@ -380,7 +410,7 @@ static void outbox_forward(Outbox *outbox, Leg *leg, const Packet *packet)
     enum verdict verdict = leg_judge(leg, packet, &ours);
     if (verdict == VERDICT_SEND) {
         leg_write(leg, leg->era, packet, ours, out);
-        entry.message = outbox_add(outbox, leg->transport, packet->length, &entry.bytes);
+        entry.message = outbox_add(outbox, leg->transport, packet->length, packet->payload_at, ours, &entry.bytes);
         leg_sent(leg, packet, outbox->now_us);
         outbox->counters->forwarded++;
     } else if (verdict == VERDICT_DROP) {
@@ -401,9 +431,9 @@ static bool outbox_repair(Outbox *outbox, Leg *leg, uint16_t sequence)
         outbox->counters->retransmit_missed++;
         return false;
     }
-    int length = leg_write_again(leg, era, packet, ours, out);
+    int length = leg_write_again(leg, era, packet, &ours, out);
     Entry entry = {leg, packet, outbox->used, 0, NOT_WRITTEN, ENTRY_REPAIR};
-    entry.message = outbox_add(outbox, leg->transport, length, &entry.bytes);
+    entry.message = outbox_add(outbox, leg->transport, length, packet->payload_at, ours, &entry.bytes);
     outbox->entries[outbox->entry_count++] = entry;
     leg->retransmitted++;
     outbox->counters->retransmitted++;

@@ -86,6 +86,7 @@ static Path *path_open(int fd, int family, const Srtp *srtp, uint64_t seed)
     path->receive = recvmmsg;
     path->outbox.send = sendmmsg;
     path->outbox.protect = srtp->protect;
+    path->outbox.seal = gcm_seal_for_this_machine(false);
     path->outbox.counters = &path->counters;
     path->outbox.window = 1;
     int size = 0;
@@ -133,6 +134,9 @@ static void path_limit_sends(Path *path, int room)
     limited_room = room;
     path->outbox.send = room < 0 ? sendmmsg : send_limited;
 }
+
+/* For tests, on a machine that could do better. */
+static void path_seal_narrowly(Path *path) { path->outbox.seal = gcm_seal_for_this_machine(true); }
 
 static void path_now(Path *path, int64_t now_us) { path->now_us = path->outbox.now_us = now_us; }
 

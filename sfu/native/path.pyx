@@ -5,10 +5,10 @@ import secrets
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
-from sfu.native.srtp import context_address, function_addresses
+from sfu.native.srtp import context_address, function_addresses, session_key
 from sfu.native.wire import from_wire, to_wire
 from sfu.path import Datagram, Inbound, Levels, ReceiveStats, SendStats
 
@@ -82,7 +82,8 @@ cdef extern from "path.h" nogil:
         int64_t last_received_us
         int transport_cc_id
         Arrivals* arrivals
-        void* streams
+    bint transport_seal_with(Transport*, const uint8_t*, int, const uint8_t*)
+    void transport_free(Transport*)
     bint transport_add_stream(Transport*, uint32_t, Track*, bint)
     void* transport_stream(const Transport*, uint32_t)
     void unknown_claimed(Transport*, uint32_t)
@@ -151,6 +152,7 @@ cdef extern from "path.h" nogil:
         int fd
         int waiting_count
         bint segmentation
+        void* seal
     bint outbox_retry(Outbox*)
     bint outbox_repair(Outbox*, Leg*, uint16_t)
     void outbox_flush(Outbox*)
@@ -181,6 +183,7 @@ cdef extern from "path.h" nogil:
     int path_drain_batch(Path*, int)
     void path_count_unprotected(Path*)
     void path_limit_sends(Path*, int)
+    void path_seal_narrowly(Path*)
 
 
 _addresses = function_addresses()
@@ -313,12 +316,18 @@ cdef class NativePath:
 
     # --- transports
 
-    def open_transport(self, receive, send, address):
+    def open_transport(self, receive, send, address, keys=None):
         cdef _Transport transport = _Transport()
         cdef SocketAddress wire
         cdef socklen_t length = self._fill(&wire, address)
+        cdef bytes key = b"", salt = b""
+        if keys is not None and self.c.outbox.seal != NULL:
+            key, salt = session_key(keys)
         transport.c = <Transport*>calloc(1, sizeof(Transport))
         if transport.c == NULL:
+            raise MemoryError
+        if key and not transport_seal_with(transport.c, key, len(key), salt):
+            transport_free(transport.c)
             raise MemoryError
         self._last_transport += 1
         transport.receive, transport.send = receive, send
@@ -379,9 +388,7 @@ cdef class NativePath:
             memcpy(&wire, <const char*>(<bytes>packed), len(packed))
             key = address_key(&wire)
             addresses_remove(&self.c.addresses, &key)
-        free(closing.c.arrivals)
-        free(closing.c.streams)
-        free(closing.c)
+        transport_free(closing.c)
         closing.c = NULL
 
     # --- tracks
@@ -641,6 +648,11 @@ cdef class NativePath:
     def _use_segmentation(self, bint use):
         """Whether runs of packets may go to the kernel as one message."""
         self.c.outbox.segmentation = use
+
+    def _seal_narrowly(self):
+        """Without AVX-512, also where there is."""
+        path_seal_narrowly(self.c)
+
 
 
 def _ssrcs(spec):

@@ -1,9 +1,14 @@
-"""libsrtp's functions as pylibsrtp has them: their addresses, so that nothing else needs to be linked."""
+"""libsrtp's functions as pylibsrtp has them: their addresses, so that nothing else needs to be linked. And keys."""
 
 from __future__ import annotations
 
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
 from pylibsrtp import Session
 from pylibsrtp._binding import ffi, lib
+
+from sfu.path import SrtpKeys
 
 _PACKET_CALL = "srtp_err_status_t(*)(struct srtp_ctx_t_ *, void *, int *)"
 _SIGNATURES = {
@@ -32,3 +37,14 @@ def function_addresses() -> dict[str, int]:
 def context_address(session: Session) -> int:
     """Good as long as the session is."""
     return int(ffi.cast("uintptr_t", session._srtp[0]))
+
+
+def session_key(keys: SrtpKeys) -> tuple[bytes, bytes]:
+    """The key and salt that RTP is sealed with (RFC 3711 section 4.3, RFC 7714 section 11)."""
+    return _derive(keys, 0x00, len(keys.key)), _derive(keys, 0x02, len(keys.salt))
+
+
+def _derive(keys: SrtpKeys, label: int, length: int) -> bytes:
+    start = bytearray(keys.salt.ljust(16, b"\0"))
+    start[7] ^= label
+    return Cipher(AES(keys.key), CTR(bytes(start))).encryptor().update(bytes(length))

@@ -3,6 +3,7 @@
 #define PARLEY_TRANSPORT_H
 
 #include "addresses.h"
+#include "gcm.h"
 
 enum {
     MAX_UNKNOWN = 32,
@@ -40,6 +41,7 @@ typedef struct {
 typedef struct Transport {
     /* sending */
     void *send;
+    GcmKey *seal; /* what RTP is sealed with here; NULL: libsrtp does it, with `send` */
     SocketAddress address;
     socklen_t address_length;
     struct Transport *next_pending; /* in this batch */
@@ -58,6 +60,25 @@ typedef struct Transport {
     UnknownStream unknown[MAX_UNKNOWN]; /* in order of first sight */
     uint32_t rtcp_sources[MAX_RTCP_SOURCES];
 } Transport;
+
+/* False when there is no memory. `key` is the session's (RFC 3711 section 4.3), not the master key. */
+static bool transport_seal_with(Transport *transport, const uint8_t *key, int length, const uint8_t salt[GCM_SALT])
+{
+    transport->seal = aligned_alloc(64, sizeof(GcmKey));
+    if (transport->seal)
+        gcm_set_key(transport->seal, key, length, salt);
+    return transport->seal != NULL;
+}
+
+static void transport_free(Transport *transport)
+{
+    if (transport->seal)
+        explicit_bzero(transport->seal, sizeof(GcmKey));
+    free(transport->seal);
+    free(transport->arrivals);
+    free(transport->streams);
+    free(transport);
+}
 
 static Stream *transport_stream(const Transport *transport, uint32_t ssrc)
 {

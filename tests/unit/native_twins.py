@@ -18,7 +18,7 @@ from typing import TypeVar
 import msgspec
 from path_rig import rtp, sessions, vp8
 
-from sfu.path import Codec, Inbound, Kind, LegSpec, PacketPath, Source, TrackSpec
+from sfu.path import Codec, Inbound, Kind, LegSpec, PacketPath, Source, SrtpKeys, TrackSpec
 from sfu.port import PythonPath
 from sfu.rtp import rtx
 
@@ -34,6 +34,7 @@ AUDIO = {111: Codec(name="opus", clock_rate=48_000), 63: Codec(name="red", clock
 LEVEL, TRANSPORT_CC, OTHER = 1, 3, 6
 _TIMED = ("forward_us_le", "forward_us_sum")
 _keys = itertools.count(1_000_000)
+"""Of these, every fourth that a path sends with is kept from it."""
 
 
 class Choked(socket.socket):
@@ -61,9 +62,11 @@ class Client:
     def join(self) -> None:
         inward, outward = next(_keys), next(_keys)
         self.protects = sessions(inward)[0]
+        master = outward.to_bytes(44, "big")
+        keys = SrtpKeys(master[:32], master[32:]) if outward % 4 < 3 else None
         self.transport = self.twins.same(
             lambda path: path.open_transport(
-                sessions(inward)[1], sessions(outward)[0], self.socket.getsockname()
+                sessions(inward)[1], sessions(outward)[0], self.socket.getsockname(), keys
             )
         )
 

@@ -164,6 +164,9 @@ static void open_transport(int index)
     Transport *transport = calloc(1, sizeof *transport);
     transport->send = transport->receive = &context;
     transport->number = index + 1;
+    if (index % 2 && path->outbox.seal)
+        CHECK(transport_seal_with(transport, (const uint8_t *)"an AES key that isn't a secret...", index % 4 ? 32 : 16,
+                                  (const uint8_t *)"and its salt"));
     transport->address_length = make_address(&transport->address, 1 + index);
     AddressKey key = address_key(&transport->address);
     CHECK(addresses_put(&path->addresses, &key, transport));
@@ -202,9 +205,7 @@ static void close_transport(int index)
         if (address_entry(&path->addresses, &key)->transport == transport)
             addresses_remove(&path->addresses, &key);
     }
-    free(transport->arrivals);
-    free(transport->streams);
-    free(transport);
+    transport_free(transport);
     transports[index] = NULL;
 }
 
