@@ -1,7 +1,8 @@
 """One client transport: ICE-lite state, the DTLS handshake, and the SRTP keys that come out of it.
 
 The only module that knows aiortc's private names: `RTCDtlsTransport` calls `_recv`, `_send` and `role` of
-the transport it is given, and `_set_role`, `_rx_srtp` and `_tx_srtp` are the way to its role and its keys.
+the transport it is given, and `_set_role`, `_rx_srtp` and `_tx_srtp` are the way to its role and its keys;
+`_role`, `_ssl` and `_srtp_profiles` to the master key behind `_tx_srtp`.
 `tests/unit/test_aiortc_contract.py` holds each of them to the pinned version.
 """
 
@@ -22,7 +23,7 @@ from aiortc.rtcdtlstransport import (
 from aiortc.rtcicetransport import RTCIceTransport
 from pylibsrtp import Session as SrtpSession
 
-from sfu.path import Address, PacketPath
+from sfu.path import Address, PacketPath, SrtpKeys
 from sfu.sdp.remote import Fingerprint
 
 HANDSHAKE_TIMEOUT = 15.0
@@ -51,6 +52,22 @@ class Certificate:
         transport = RTCDtlsTransport(cast(RTCIceTransport, wire), [self._certificate])
         transport._set_role(role)
         return transport
+
+
+def send_keys(dtls: RTCDtlsTransport) -> SrtpKeys | None:
+    """What `_tx_srtp` was made of (RFC 5764 section 4.2); None when the client did not agree to AES-GCM."""
+    connection = dtls._ssl
+    if connection is None:
+        return None
+    agreed = connection.get_selected_srtp_profile()
+    for profile in dtls._srtp_profiles:
+        if profile.openssl_profile != agreed or b"GCM" not in agreed:
+            continue
+        length = 2 * (profile.key_length + profile.salt_length)
+        exported = connection.export_keying_material(b"EXTRACTOR-dtls_srtp", length)
+        ours = profile.get_key_and_salt(exported, 1 if dtls._role == "server" else 0)
+        return SrtpKeys(ours[: profile.key_length], ours[profile.key_length :])
+    return None
 
 
 class PeerOwner(Protocol):
@@ -266,7 +283,7 @@ class Peer:
             self.lose("DTLS handshake failed")
             return
         dtls.on("statechange", self._dtls_changed)
-        self._open(dtls._rx_srtp, dtls._tx_srtp)
+        self._open(dtls._rx_srtp, dtls._tx_srtp, send_keys(dtls))
 
     def _remote_parameters(self) -> RTCDtlsParameters:
         return RTCDtlsParameters(
@@ -276,14 +293,14 @@ class Peer:
             ]
         )
 
-    def _open(self, receive: SrtpSession, send: SrtpSession) -> None:
+    def _open(self, receive: SrtpSession, send: SrtpSession, keys: SrtpKeys | None) -> None:
         path = self._registry.path
         address = self.selected
         if address is None:
             # Its only address was claimed by another peer while the handshake ran.
             self.lose("address lost")
             return
-        self.transport = path.open_transport(receive, send, address)
+        self.transport = path.open_transport(receive, send, address, keys)
         for known in self.addresses:
             if known != address:
                 path.accept(self.transport, known)

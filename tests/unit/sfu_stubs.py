@@ -15,6 +15,7 @@ from sfu.path import (
     ReceiveStats,
     SendStats,
     Source,
+    SrtpKeys,
     TrackSpec,
 )
 
@@ -49,7 +50,13 @@ class StubPath(PacketPath):
     def send(self, data: bytes, address: Address) -> None:
         self.sent.append((data, address))
 
-    def open_transport(self, receive: SrtpSession, send: SrtpSession, address: Address) -> int:
+    def open_transport(
+        self,
+        receive: SrtpSession,
+        send: SrtpSession,
+        address: Address,
+        keys: SrtpKeys | None = None,
+    ) -> int:
         return next(self._numbers)
 
     def accept(self, transport: int, address: Address) -> None:

@@ -8,9 +8,16 @@ from typing import Any, cast
 
 import pytest
 from aioice.ice import get_host_addresses
-from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsParameters, RTCDtlsTransport
+from aiortc.rtcdtlstransport import (
+    SRTP_AES128_CM_SHA1_80,
+    RTCCertificate,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+)
 from aiortc.rtcicetransport import RTCIceTransport
-from pylibsrtp import Session
+from pylibsrtp import Policy, Session
+
+from sfu.peer import send_keys
 
 RTP = bytes.fromhex("8060000100000001deadbeef") + b"payload"
 
@@ -142,3 +149,30 @@ def test_a_certificate_has_a_sha_256_fingerprint() -> None:
 def test_host_addresses_leave_loopback_out() -> None:
     found = get_host_addresses(use_ipv4=True, use_ipv6=False)
     assert "127.0.0.1" not in found
+
+
+async def test_the_master_key_is_that_of_the_session_that_sends() -> None:
+    server, client = await connected()
+    for sender, receiver in ((server, client), (client, server)):
+        keys = send_keys(sender)
+        assert keys is not None
+        policy = Policy(
+            key=keys.key + keys.salt,
+            ssrc_type=Policy.SSRC_ANY_OUTBOUND,
+            srtp_profile=Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
+        )
+        assert receiver._rx_srtp.unprotect(Session(policy).protect(RTP)) == RTP
+    await server.stop()
+    await client.stop()
+
+
+async def test_no_master_key_is_told_of_ciphers_other_than_gcm() -> None:
+    server, client = pair()
+    client._srtp_profiles = [SRTP_AES128_CM_SHA1_80]
+    async with asyncio.timeout(10):
+        await asyncio.gather(
+            server.start(client.getLocalParameters()), client.start(server.getLocalParameters())
+        )
+    assert send_keys(server) is None
+    await server.stop()
+    await client.stop()
