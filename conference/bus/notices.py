@@ -14,6 +14,7 @@ from conference.bus import keys
 from conference.bus.lease import Lease
 from conference.bus.link import RedisLink
 from conference.bus.redis import CommandRefused, RedisLane
+from conference.downtime import SERVER_DOWN
 from conference.errors import Unavailable
 from schemas.sfu import NOTICE_FIELD, NOTICE_STREAM, Notice
 
@@ -27,13 +28,7 @@ _HANDLING_LIMIT = 30.0  # seconds
 _IDLE = 0.2  # seconds between looks at the lease, while another process leads
 _RETRY_DELAYS = (0.1, 0.5)
 _OUTAGE_DELAYS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
-_OUTAGES = (
-    Unavailable,
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-)
+_OUTAGES = (*SERVER_DOWN, asyncpg.OperatorInterventionError)
 
 _log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ import structlog
 
 from conference.bus.channels import ChannelBus
 from conference.bus.redis import CommandRefused
-from conference.errors import Unavailable
+from conference.downtime import SERVER_DOWN
 from conference.storage import outbox
 
 _AT_ONCE = 100
@@ -39,7 +39,7 @@ class OutboxRelay:
         """Publish what a stream has. Call it right after the commit. Trouble is logged and left to the sweep."""
         try:
             await self._publish_all(stream_id)
-        except (Unavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*SERVER_DOWN, asyncpg.PostgresError) as error:
             _log.warning("outbox_flush_failed", stream_id=str(stream_id), error=str(error))
         except CommandRefused:
             _log.exception("outbox_flush_refused", stream_id=str(stream_id))
@@ -58,7 +58,7 @@ class OutboxRelay:
             try:
                 if count := await self.sweep():
                     _log.info("outbox_swept", events=count)
-            except (Unavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (*SERVER_DOWN, asyncpg.PostgresError) as error:
                 _log.warning("outbox_sweep_failed", error=str(error))
             except CommandRefused:
                 _log.exception("outbox_sweep_refused")

@@ -10,14 +10,14 @@ import asyncpg
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
-# Advisory locks, one per user: a change that tells a user's channels holds the user's lock shared until it
-# commits, a new channel takes it alone. So a client that made a channel and then reads the state sees every
-# change that its channel will not be told.
+# Advisory locks: a change that tells a user's channels holds the user's lock shared until it commits, a new
+# channel takes it alone. So a client that made a channel and then reads the state sees every change that its
+# channel will not be told. Users share 256 locks: a meeting of thousands must not fill the server's lock table.
 _LOCK_CLASS = 0x6368  # "ch"
-_LOCK_ALONE = "select pg_advisory_xact_lock($1, hashtext($2::uuid::text))"
+_LOCK_ALONE = "select pg_advisory_xact_lock($1, hashtext($2::uuid::text) & 255)"
 _LOCK_SHARED = """
 select pg_advisory_xact_lock_shared($1, key)
-from (select distinct hashtext(id::text) as key from unnest($2::uuid[]) as id order by key) as ordered
+from (select distinct hashtext(id::text) & 255 as key from unnest($2::uuid[]) as id order by key) as ordered
 """
 
 
