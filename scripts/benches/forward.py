@@ -7,7 +7,6 @@ import asyncio
 import math
 import signal
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from load import kernel, namespace, report, shapes
@@ -20,6 +19,7 @@ from load.relay import AiortcRelay
 from load.stage import Server, ServerFailed, Stage
 
 RELAY = "relay-3"
+_SET_UP_WITHIN = 240.0
 _CLIMB_STEPS = 10
 _FIRST_SHARE = 1 / 16
 _LEAST_SHARE = 1 / 1024
@@ -68,7 +68,7 @@ async def compare(load: shapes.Load, plan: Plan, identity: Identity) -> list[rep
         ]
     finally:
         for bout in bouts:
-            await _take_down(bout)
+            await _take_down(bout.stage, bout.server)
 
 
 async def climb(load: shapes.Load, plan: Plan, identity: Identity) -> list[report.Row]:
@@ -84,7 +84,7 @@ async def climb(load: shapes.Load, plan: Plan, identity: Identity) -> list[repor
             await _warm_up(bout, plan)
             rows.append(await _highest_share(bout, plan))
         finally:
-            await _take_down(bout)
+            await _take_down(bout.stage, bout.server)
     return rows
 
 
@@ -125,9 +125,9 @@ async def _at_share(bout: Bout, plan: Plan, share: float) -> report.Row:
     return row
 
 
-async def _take_down(bout: Bout) -> None:
-    await bout.stage.close()
-    await bout.server.stop()
+async def _take_down(stage: Stage, server: Server) -> None:
+    await stage.close()
+    await server.stop()
 
 
 async def _set_up(name: str, load: shapes.Load, identity: Identity) -> Bout | None:
@@ -140,15 +140,18 @@ async def _set_up(name: str, load: shapes.Load, identity: Identity) -> Bout | No
         stage.upkeep.start()
         await server.start()
         resident = kernel.process_figures(server.pid).resident_mib
-        await server.set_up(stage, identity)
+        async with asyncio.timeout(_SET_UP_WITHIN):
+            await server.set_up(stage, identity)
+    except TimeoutError:
+        say(f"{load.name}: {name} left out: not set up within {_SET_UP_WITHIN:.0f} s")
+        await _take_down(stage, server)
+        return None
     except (ServerFailed, PeerFailed) as failure:
         say(f"{load.name}: {name} left out: {failure}")
-        await stage.close()
-        await server.stop()
+        await _take_down(stage, server)
         return None
     except BaseException:
-        await stage.close()
-        await server.stop()
+        await _take_down(stage, server)
         raise
     return Bout(server, stage, Meter(stage, server.pid), resident, [])
 
@@ -160,15 +163,14 @@ async def _warm_up(bout: Bout, plan: Plan) -> None:
     await bout.meter.rest()
 
 
-async def run(plan: Plan) -> list[report.Row]:
+async def run(plan: Plan, rows: list[report.Row]) -> None:
+    """Adds to `rows` as they are found, so that an interrupted run keeps what it has."""
     _end_in_order_on_sigterm()
     identity = Identity()
-    rows: list[report.Row] = []
     for load in plan.loads:
         say(f"{load.name}: {load.title}, {load.legs} legs")
-        measure = climb if load.name in shapes.MOONSHOTS else compare
+        measure = climb if load.moonshot else compare
         rows += await measure(load, plan, identity)
-    return rows
 
 
 def _end_in_order_on_sigterm() -> None:
@@ -183,21 +185,25 @@ def say(text: str) -> None:
 
 
 def plan_from(arguments: argparse.Namespace) -> Plan:
-    chosen = arguments.loads.split(",") if arguments.loads else [*shapes.TARGETS, RELAY]
+    chosen = _expanded(arguments.loads) if arguments.loads else [*shapes.TARGETS, RELAY]
     if arguments.quick and not arguments.loads:
         chosen = list(shapes.QUICK)
     servers = arguments.servers.split(",") if arguments.servers else list(SERVERS)
-    _refuse_unknown("load", chosen, shapes.LOADS)
-    _refuse_unknown("server", servers, SERVERS)
+    try:
+        loads = [shapes.named(name) for name in chosen]
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
     usable = []
     for name in servers:
+        if name not in SERVERS:
+            raise SystemExit(f"no server named {name!r}; there are: {', '.join(SERVERS)}")
         reason = SERVERS[name].missing()
         if reason:
             say(f"skipped {name}: {reason}")
         else:
             usable.append(name)
     return Plan(
-        loads=[shapes.LOADS[name]() for name in chosen],
+        loads=loads,
         servers=usable,
         seconds=arguments.seconds or (1.2 if arguments.quick else 5.0),
         latency_seconds=0.5 if arguments.quick else 2.0,
@@ -206,10 +212,15 @@ def plan_from(arguments: argparse.Namespace) -> Plan:
     )
 
 
-def _refuse_unknown(what: str, names: list[str], known: Iterable[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise SystemExit(f"no {what} named {name!r}; there are: {', '.join(known)}")
+def _expanded(names: str) -> list[str]:
+    together = {"moonshots": shapes.MOONSHOTS, "extras": shapes.EXTRAS}
+    return [load for name in names.split(",") for load in together.get(name, (name,))]
+
+
+_LOADS_HELP = (
+    f"of {', '.join(shapes.LOADS)}; in any size: {', '.join(shapes.SIZED)} (as in width@50); "
+    f"together: moonshots = {', '.join(shapes.MOONSHOTS)}; extras = {', '.join(shapes.EXTRAS)}"
+)
 
 
 def arguments() -> argparse.Namespace:
@@ -218,7 +229,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="under a minute: fewer loads, one short window"
     )
-    parser.add_argument("--loads", help=f"of {', '.join(shapes.LOADS)}")
+    parser.add_argument("--loads", help=_LOADS_HELP)
     parser.add_argument("--servers", help=f"of {', '.join(SERVERS)}")
     parser.add_argument("--seconds", type=float, help="length of a window (5)")
     parser.add_argument("--runs", type=int, help="windows for each server, in turns (3)")
@@ -230,11 +241,15 @@ def main() -> None:
     namespace.enter()
     plan = plan_from(chosen)
     kernel.allow_open_files(65_536)
+    rows: list[report.Row] = []
+    interrupted = False
     try:
-        rows = asyncio.run(run(plan))
+        asyncio.run(run(plan, rows))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        raise SystemExit("interrupted") from None
+        say("interrupted")
+        interrupted = True
     print(report.as_json(rows) if chosen.json else report.as_table(rows))
+    sys.exit(130 if interrupted else 0)
 
 
 if __name__ == "__main__":

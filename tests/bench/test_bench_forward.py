@@ -40,12 +40,12 @@ def namespace() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("namespace")
 def test_a_worker_is_measured() -> None:
-    options = ("--servers", "parley-python", "--loads", "width-10", "--seconds", "1", "--runs", "1")
+    options = ("--servers", "parley-python", "--loads", "width@10", "--seconds", "1", "--runs", "1")
     done = bench("--json", *options)
     assert done.returncode == 0, done.stderr
     [row] = json.loads(done.stdout)
     assert set(row) >= KEYS
-    assert (row["load"], row["server"]) == ("width-10", "parley-python")
+    assert (row["load"], row["server"]) == ("width@10", "parley-python")
     assert row["delivered"] == pytest.approx(1.0, abs=0.02)
     assert row["us_per_packet"] > 0
     assert 0 < row["p50_ms"] <= row["p99_ms"]

@@ -34,7 +34,7 @@ def in_and_out(load: shapes.Load) -> tuple[float, float]:
     ],
 )
 def test_packet_rates(name: str, into: float, out: float) -> None:
-    found_in, found_out = in_and_out(shapes.LOADS[name]())
+    found_in, found_out = in_and_out(shapes.named(name))
     assert found_in == pytest.approx(into, rel=0.05)
     assert found_out == pytest.approx(out, rel=0.01)
 
@@ -52,10 +52,24 @@ def test_everyone_hears_the_loudest_others() -> None:
 
 
 def test_legs_are_counted_once_each() -> None:
-    assert shapes.LOADS["legs-10000"]().legs == 10_000
-    assert shapes.LOADS["meeting-12"]().legs == 12 * (11 + 3)
-    assert shapes.LOADS["idle-200"]().legs == 0
+    assert shapes.named("legs").legs == 10_000
+    assert shapes.named("meeting-12").legs == 12 * (11 + 3)
+    assert shapes.named("idle").legs == 0
 
 
-def test_quick_loads_and_targets_exist() -> None:
-    assert set(shapes.QUICK) | set(shapes.TARGETS) | set(shapes.MOONSHOTS) <= set(shapes.LOADS)
+def test_groups_name_loads_that_exist() -> None:
+    for name in (*shapes.QUICK, *shapes.TARGETS, *shapes.MOONSHOTS, *shapes.EXTRAS):
+        assert shapes.named(name).people
+    assert all(shapes.named(name).moonshot for name in shapes.MOONSHOTS)
+    assert not any(shapes.named(name).moonshot for name in shapes.TARGETS)
+
+
+def test_a_size_is_taken_from_the_name() -> None:
+    load = shapes.named("width@50")
+    assert (load.name, len(load.people)) == ("width@50", 51)
+
+
+@pytest.mark.parametrize("name", ["nonesuch", "width@many", "fan-60@5", "@5"])
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="no load named"):
+        shapes.named(name)
