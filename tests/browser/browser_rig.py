@@ -41,7 +41,7 @@ CHROMIUM_FLAGS = [
 ]
 WORKERS = 2
 READY_WITHIN = 60.0
-PATIENCE = 20.0
+PATIENCE = 45.0
 """Seconds that anything may take that is not itself measured; machines that test are often busy."""
 expect.set_options(timeout=PATIENCE * 1000)
 SECRET = "browser-tests-only-" + "0" * 32

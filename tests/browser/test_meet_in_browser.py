@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
-from browser_rig import Host, Meeting, admit, until
+from browser_rig import PATIENCE, Host, Meeting, admit, until
 from playwright.async_api import expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(240),
+]
 
 
 async def test_two_people_meet_through_the_waiting_room(host: Host, meeting: Meeting) -> None:
@@ -88,7 +92,7 @@ async def test_moderator_mute_stops_the_packets(host: Host, meeting: Meeting) ->
         after, _ = await alice.heard()
         return sent and after == before
 
-    await until(silent, "bob sends and alice receives nothing", 10)
+    await until(silent, "bob sends and alice receives nothing", PATIENCE)
     await expect(alice.page.locator("button[aria-label='Mute Bob']")).to_have_count(0)
     await bob.press("mic")
     await alice.hears()

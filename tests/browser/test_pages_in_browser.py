@@ -12,7 +12,11 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from conference.tokens import user_id_for
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(240),
+]
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -8,14 +8,17 @@ import signal
 import time
 
 import pytest
-from browser_rig import Host, Meeting, Person, admit, until
+from browser_rig import PATIENCE, Host, Meeting, Person, admit, until
 from playwright.async_api import expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(240),
+]
 
 MEDIA_BACK_WITHIN = 10.0
 """Seconds, on a machine that is not overloaded by others."""
-PATIENCE = 30.0
 
 
 async def pair(host: Host, meeting: Meeting) -> tuple[Person, Person]:
@@ -190,7 +193,7 @@ async def test_lost_answers_lose_and_double_no_event(host: Host, meeting: Meetin
     async def all_there() -> bool:
         return len(await alice.page.evaluate("() => seen")) >= 10
 
-    await until(all_there, "ten events", 20)
+    await until(all_there, "ten events", PATIENCE)
     assert await alice.page.evaluate("() => seen") == ["MEETING_STARTED", "MEETING_STOPPED"] * 5
     assert polls > 4
     await alice.page.unroute_all(behavior="ignoreErrors")
