@@ -55,6 +55,8 @@ class Session:
         self._publications: dict[Feed, Publication] = {}
         self._inbound: dict[UUID, Inbound] = {}
         self._speakers = Speakers()
+        self._behind: dict[UUID, None] = {}
+        """Viewers that have not been told yet that the live feeds changed, in order."""
 
     # commands
 
@@ -154,6 +156,18 @@ class Session:
 
     # the clock
 
+    def catch_up(self, until_us: int) -> None:
+        """Tell viewers of changed feeds, as many as there is time for.
+
+        One camera in a meeting of a hundred is a hundred offers, of a millisecond each: written in one go
+        they would hold up everybody's media.
+        """
+        while self._behind and self._media.now_us() < until_us:
+            user = next(iter(self._behind))
+            del self._behind[user]
+            if inbound := self._inbound.get(user):
+                inbound.update()
+
     def tick(self, now_us: int) -> None:
         for inbound in list(self._inbound.values()):
             inbound.tick(now_us)
@@ -215,8 +229,7 @@ class Session:
     # inside
 
     def _feeds_changed(self) -> None:
-        for inbound in list(self._inbound.values()):
-            inbound.update()
+        self._behind |= dict.fromkeys(self._inbound)
 
     def _lost(self, user: UUID, connection: wire.Connection, reason: str) -> None:
         self._notify(wire.ConnectionLost(user=user, connection=connection, reason=reason))

@@ -34,6 +34,8 @@ from sfu.streams import Streams
 from sfu.ticker import Ticker
 
 DRAIN_POLL = 0.2
+CATCH_UP_US = 5_000
+"""Of each 20 ms tick, what new offers may take in all meetings together."""
 
 log = structlog.get_logger(__name__)
 
@@ -157,6 +159,7 @@ class Worker:
         ticker = Ticker(now_us)
         ticker.every(0.02, self.feedback.repair)
         ticker.every(0.06, self.feedback.congestion)
+        ticker.every(0.02, self._catch_up)
         ticker.every(0.1, self._hear)
         ticker.every(0.1, self.feedback.report)
         ticker.every(1.0, self._expire)
@@ -176,6 +179,10 @@ class Worker:
         levels: dict[int, Levels] = {item.track: item for item in self.path.levels()}
         for session in self.meetings:
             session.heard(levels, now)
+
+    def _catch_up(self, now: int) -> None:
+        for session in self.meetings:
+            session.catch_up(now + CATCH_UP_US)
 
     def _expire(self, now: int) -> None:
         self.endpoint.expire(now, int(self._settings.peer_timeout * 1_000_000))

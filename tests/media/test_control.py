@@ -8,7 +8,15 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import msgspec
-from media_rig import Camera, Controller, Participant, controlling, running_worker, until
+from media_rig import (
+    Camera,
+    Controller,
+    Participant,
+    controlling,
+    patient,
+    running_worker,
+    until,
+)
 from redis import asyncio as aioredis
 
 from schemas import sfu as wire
@@ -34,7 +42,7 @@ async def test_a_worker_registers_and_says_how_it_is(
     assert found.media == [f"127.0.0.1:{worker.candidates[0][1]}"]
 
     await join().join_audio()
-    limit = time.monotonic() + 4
+    limit = time.monotonic() + patient(4)
     while (found := await record(redis_url, worker.id)) and found.peers == 0:
         assert time.monotonic() < limit
         await asyncio.sleep(0.05)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import webrtc
-from media_rig import Camera, Controller, Participant
+from media_rig import Camera, Controller, Participant, patient
 
 from schemas.sfu import VideoLive
 from sfu.worker import Worker
@@ -22,7 +22,7 @@ async def first(
 ) -> None:
     """Wait for statistics of this kind that are good."""
     assert connection
-    limit = time.monotonic() + within
+    limit = time.monotonic() + patient(within)
     seen: list[object] = []
     while time.monotonic() < limit:
         seen = [s for s in (await connection.get_stats()).values() if isinstance(s, kind)]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import permutations
 
 import pytest
-from media_rig import Camera, Controller, Participant, both_paths, until
+from media_rig import Camera, Controller, Participant, both_paths, patient, until
 
 from schemas.sfu import (
     CloseMeeting,
@@ -33,7 +33,7 @@ async def test_everybody_sees_everybody(
         await controller.notice(VideoLive, user=one.user)
     for one in everybody:
         await one.subscribe(*(other.feed() for other in everybody if other is not one))
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(patient(15)):
         await asyncio.gather(
             *(one.sees(other.feed(), 3, 15) for one, other in permutations(everybody, 2))
         )
@@ -57,7 +57,7 @@ async def test_a_late_viewer_has_a_picture_within_a_second(
     await until(lambda: carol.inbound and carol.inbound.connection_state == "connected")
     connected = time.monotonic()
     await carol.sees(alice.feed(), 1, within=1.0)
-    assert time.monotonic() - connected < 1.0
+    assert time.monotonic() - connected < patient(1.0)
     assert worker.counters()["plis_sent"] > keyframes
 
 
@@ -76,7 +76,7 @@ async def test_a_late_viewer_does_not_wait_for_the_next_periodic_keyframe(
     await bob.subscribe(alice.feed())
     await until(lambda: f"{alice.user}/video" in bob.tracks)
     await bob.sees(alice.feed(), 1, within=1.0)
-    assert time.monotonic() - asked < 1.5
+    assert time.monotonic() - asked < patient(1.5)
 
 
 @both_paths
@@ -177,7 +177,7 @@ async def test_mute_stops_the_packets(worker: Worker, controller: Controller, jo
         await asyncio.sleep(seconds)
         return sum(await bob.audio_packets()) == before
 
-    limit = time.monotonic() + 5
+    limit = time.monotonic() + patient(5)
     while not await quiet_for(0.3):
         assert time.monotonic() < limit, "packets after mute"
     assert sum(await alice.audio_packets()) == 0, "bob entered muted"
