@@ -80,7 +80,7 @@ async def test_any_order_leaves_nothing_behind(
 ) -> None:
     crowd = Crowd(controller, join, seed)
     async with asyncio.timeout(patient(60)):
-        for _ in range(80):
+        for _ in range(60):
             await crowd.step()
             await asyncio.sleep(crowd.random.choice([0, 0, 0.02, 0.1]))
         for one in crowd.present:
