@@ -14,6 +14,7 @@ from sfu.path import Datagram, Inbound, Levels, ReceiveStats, SendStats
 
 
 cdef extern from "path.h" nogil:
+    int64_t monotonic_ns()
     enum:
         BATCH
         MAX_PROTECTED
@@ -199,6 +200,9 @@ cdef dict _CODECS = {"VP8": CODEC_VP8, "VP9": CODEC_VP9, "H264": CODEC_H264, "AV
 cdef int MAX_PER_DRAIN = 256
 """The event loop gets its turn after so many; the socket stays readable and calls again."""
 
+cdef int64_t MAX_DRAIN_NS = 10_000_000
+"""Or after so long: with thousands of viewers a few packets are much work."""
+
 
 cdef class _Transport:
     """Python's share of a transport: it keeps the SRTP sessions, and knows what has to go with it."""
@@ -266,6 +270,7 @@ cdef class NativePath:
 
     def drain(self, int64_t now_us):
         cdef int count, total = 0
+        cdef int64_t began_ns = monotonic_ns()
         inbound = Inbound()
         path_now(self.c, now_us)
         if self.c.outbox.waiting_count:
@@ -276,7 +281,7 @@ cdef class NativePath:
             if self.c.event_count:
                 self._tell(inbound)
             total += count
-            if count < BATCH:
+            if count < BATCH or monotonic_ns() - began_ns > MAX_DRAIN_NS:
                 break
         return inbound
 
