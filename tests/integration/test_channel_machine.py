@@ -202,6 +202,7 @@ class ChannelMachine(RuleBasedStateMachine):
             self.run(self.bus.poll(self.queue, old.batch, AT_ONCE))
         self._close_stream()
         assert not self.event_ids or not self._heard_of_missing_channel()
+        self._let_milliseconds_pass(old.batch + 2)
         batch = self.run(self.bus.create(self.queue, lost=True))
         assert batch > old.batch + 2
         self.model = Model(batch=batch, last=batch - 1)
@@ -220,6 +221,15 @@ class ChannelMachine(RuleBasedStateMachine):
         self.run(self.bus.publish(uuid4(), [self.queue], b"0"))
         with redis.Redis.from_url(self.url) as client:
             return bool(client.exists(f"{keys.STATE}{self.queue}", f"{keys.EVENTS}{self.queue}"))
+
+    def _let_milliseconds_pass(self, position: int) -> None:
+        """A rebuilt channel begins at the time in milliseconds, and Redis is not lost twice in one."""
+        with redis.Redis.from_url(self.url) as client:
+            for _ in range(1_000):
+                seconds, microseconds = client.time()
+                if seconds * 1000 + microseconds // 1000 > position:
+                    return
+        raise AssertionError("Redis' clock stands still")
 
     def _stream_is_replaced(self) -> None:
         if self.stream:

@@ -172,6 +172,9 @@ async def test_while_it_hangs_nobody_hangs_with_it(
     await publish_when_back(stage, queue_id, 1)
     body = await parked
     if not body["events"]:  # answered at the reconnection, with the same position
+        await until(
+            lambda: _opens(alice)
+        )  # commands may take a moment longer than wakeups to be back
         body = await alice.get(body["next"])
     assert numbers(body["events"]) == [1]
 
