@@ -2,37 +2,32 @@
  * system call. A run of equal size to one viewer, the last one possibly shorter, is one message that the kernel
  * or the network card cuts up (UDP_SEGMENT).
  *
- * When the socket is full: audio waits, in order and bounded; everything else is dropped, and a video leg gives
- * up the rest of its frame. That is known only after the whole window was written, so the legs in it are put
- * back to where they were and told again what went out and what did not.
+ * When the socket is full audio waits and a video leg gives up the rest of its frame. That is known only after the
+ * whole window was written, so the legs in it are put back to where they were and told again what went out and
+ * what did not.
  */
 #ifndef PARLEY_OUTBOX_H
 #define PARLEY_OUTBOX_H
 
-#include <errno.h>
 #include <netinet/udp.h>
 
-#include "counters.h"
 #include "leg.h"
+#include "outlet.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
 
 enum {
-    MAX_DATAGRAM = 2048, /* received; media stays below a path MTU */
-    MAX_PROTECTED = SLOT_DATA + 2 + 144, /* OSN, and libsrtp's longest trailer */
     WINDOW_MESSAGES = 64,
     WINDOW_ENTRIES = 1024,
     WINDOW_BYTES = 256 * 1024,
     MAX_SEGMENTS_SENT = 64,
     MAX_MESSAGE = 65000, /* below what fits an IPv4 or IPv6 packet */
-    MAX_WAITING_AUDIO = 256,
     NOT_WRITTEN = 0xFFFF,
     NOT_PROTECTED = 0xFFFE,
 };
 
-typedef int (*SendCall)(int, struct mmsghdr *, unsigned int, int);
 typedef int (*SrtpCall)(void *context, void *packet, int *length);
 
 typedef struct {
@@ -56,17 +51,9 @@ typedef struct {
 } Entry;
 
 typedef struct {
-    SocketAddress address;
-    socklen_t address_length;
-    uint16_t bytes;
-    uint8_t data[MAX_PROTECTED];
-} WaitingAudio;
-
-typedef struct {
-    int fd;
+    Outlet outlet;
     bool segmentation; /* the kernel takes UDP_SEGMENT */
     uint64_t window;
-    SendCall send;
     SrtpCall protect;
     GcmSeal seal; /* NULL: this machine leaves it to libsrtp */
     Counters *counters;
@@ -89,80 +76,7 @@ typedef struct {
         struct cmsghdr aligned;
     } controls[WINDOW_MESSAGES];
     uint8_t data[WINDOW_BYTES + MAX_PROTECTED];
-    /* a ring of audio that the socket did not take */
-    int waiting_first;
-    int waiting_count;
-    WaitingAudio waiting[MAX_WAITING_AUDIO];
 } Outbox;
-
-enum sent { SENT, SENT_FULL, SENT_FAILED };
-
-static bool socket_is_full(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS; }
-
-/* One datagram. Any refusal but a full socket counts as lost on the way. */
-static enum sent outbox_transmit(Outbox *outbox, uint8_t *data, size_t bytes, SocketAddress *address,
-                                 socklen_t address_length)
-{
-    struct iovec vector = {data, bytes};
-    struct mmsghdr header = {
-        .msg_hdr = {
-            .msg_name = address, .msg_namelen = address_length, .msg_iov = &vector, .msg_iovlen = 1}};
-    int sent;
-    do {
-        sent = outbox->send(outbox->fd, &header, 1, MSG_DONTWAIT);
-        outbox->counters->native_send_calls++;
-    } while (sent < 0 && errno == EINTR);
-    if (sent == 1) {
-        outbox->counters->datagrams_out++;
-        outbox->counters->bytes_out += bytes;
-        outbox->counters->native_messages++;
-        return SENT;
-    }
-    if (socket_is_full(errno))
-        return SENT_FULL;
-    outbox->counters->send_failed++;
-    return SENT_FAILED;
-}
-
-/* Send the audio that waits; false when the socket is still full. */
-static bool outbox_retry(Outbox *outbox)
-{
-    while (outbox->waiting_count) {
-        WaitingAudio *waiting = &outbox->waiting[outbox->waiting_first];
-        if (outbox_transmit(outbox, waiting->data, waiting->bytes, &waiting->address, waiting->address_length) ==
-            SENT_FULL)
-            return false;
-        outbox->waiting_first = (outbox->waiting_first + 1) % MAX_WAITING_AUDIO;
-        outbox->waiting_count--;
-        outbox->counters->send_retried_audio++;
-    }
-    return true;
-}
-
-static void outbox_wait(Outbox *outbox, const Transport *transport, const uint8_t *data, size_t bytes)
-{
-    if (outbox->waiting_count == MAX_WAITING_AUDIO) {
-        outbox->waiting_first = (outbox->waiting_first + 1) % MAX_WAITING_AUDIO;
-        outbox->waiting_count--;
-        outbox->counters->send_full_audio++;
-    }
-    int place = (outbox->waiting_first + outbox->waiting_count++) % MAX_WAITING_AUDIO;
-    WaitingAudio *waiting = &outbox->waiting[place];
-    waiting->address = transport->address;
-    waiting->address_length = transport->address_length;
-    waiting->bytes = (uint16_t)bytes;
-    memcpy(waiting->data, data, bytes);
-}
-
-/* STUN, DTLS, RTCP: false when the socket is full. */
-static bool outbox_control(Outbox *outbox, uint8_t *data, size_t bytes, SocketAddress *address,
-                           socklen_t address_length)
-{
-    if (outbox_retry(outbox) && outbox_transmit(outbox, data, bytes, address, address_length) != SENT_FULL)
-        return true;
-    outbox->counters->send_full_control++;
-    return false;
-}
 
 /* --- sending a window ------------------------------------------------------------------------------------ */
 
@@ -211,7 +125,7 @@ static int outbox_send_singly(Outbox *outbox, Message *message)
     uint32_t at = 0;
     for (int segment = 0; segment < message->segments; segment++) {
         uint32_t bytes = message->bytes - at < message->size ? message->bytes - at : message->size;
-        if (outbox_transmit(outbox, outbox->data + message->at + at, bytes, &message->transport->address,
+        if (outlet_transmit(&outbox->outlet, outbox->data + message->at + at, bytes, &message->transport->address,
                             message->transport->address_length) == SENT_FULL)
             return segment;
         at += bytes;
@@ -225,14 +139,14 @@ static bool outbox_send_messages(Outbox *outbox, uint32_t *stopped)
     Counters *counters = outbox->counters;
     int first = 0;
     *stopped = 0;
-    if (!outbox_retry(outbox))
+    if (!outlet_retry(&outbox->outlet))
         return false;
     for (int index = 0; index < outbox->message_count; index++)
         outbox_address(outbox, index);
     while (first < outbox->message_count) {
         Message *message = &outbox->messages[first];
         unsigned int count = (unsigned int)(outbox->message_count - first);
-        int sent = outbox->send(outbox->fd, outbox->headers + first, count, MSG_DONTWAIT);
+        int sent = outbox->outlet.send(outbox->outlet.fd, outbox->headers + first, count, MSG_DONTWAIT);
         counters->native_send_calls++;
         if (sent > 0) {
             outbox_count(outbox, first, sent);
@@ -266,7 +180,7 @@ static void outbox_replay_media(Outbox *outbox, const Entry *entry, bool sent)
     int64_t ours;
     if (leg->audio) {
         if (!sent && entry->message != NOT_WRITTEN)
-            outbox_wait(outbox, leg->transport, outbox->data + entry->at, entry->bytes);
+            outlet_wait(&outbox->outlet, leg->transport, outbox->data + entry->at, entry->bytes);
         return;
     }
     if (!sent && entry->message != NOT_WRITTEN)
@@ -289,7 +203,7 @@ static void outbox_replay_repair(Outbox *outbox, const Entry *entry, bool sent)
     if (sent)
         return;
     if (entry->leg->audio) {
-        outbox_wait(outbox, entry->leg->transport, outbox->data + entry->at, entry->bytes);
+        outlet_wait(&outbox->outlet, entry->leg->transport, outbox->data + entry->at, entry->bytes);
         return;
     }
     entry->leg->retransmitted--;

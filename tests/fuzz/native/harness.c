@@ -7,7 +7,7 @@
  */
 #include <stdio.h>
 
-#include "path.h"
+#include "ingress.h"
 
 enum { TRANSPORTS = 5, TRACKS = 6, LEGS = 12, QUEUE = 100, TRAILER = 16, ADDRESSES = 8 };
 
@@ -270,8 +270,8 @@ static void set_source(Leg *leg, int number)
 static void drain(void)
 {
     path_now(path, now_us);
-    if (path->outbox.waiting_count)
-        outbox_retry(&path->outbox);
+    if (path->outbox.outlet.waiting_count)
+        outlet_retry(&path->outbox.outlet);
     path_drain_batch(path, BATCH);
     CHECK(path->event_count <= MAX_EVENTS);
     volatile uint8_t sum = 0;
@@ -308,7 +308,7 @@ static void send_control(void)
     size_t length = 1 + next16() % 1200;
     memset(data, next8() & 0x3F, sizeof data);
     socklen_t address_length = make_address(&to, 1 + next8() % 7);
-    outbox_control(&path->outbox, data, length, &to, address_length);
+    outlet_control(&path->outbox.outlet, data, length, &to, address_length);
 }
 
 static void change_address(void)
@@ -520,7 +520,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     family = next8() & 1 ? AF_INET6 : AF_INET;
     path = path_open(-1, family, &srtp, 42);
     path->receive = fake_receive;
-    path->outbox.send = fake_send;
+    path->outbox.outlet.send = fake_send;
     path->outbox.segmentation = true;
     for (int index = 0; index < TRANSPORTS; index++)
         open_transport(index);
