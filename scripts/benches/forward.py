@@ -49,6 +49,21 @@ class Bout:
     meter: Meter
     resident_before: float
     windows: list[Window]
+    counted_before: dict[str, int]
+
+    async def row(self, windows: list[Window], share: float = 1.0) -> report.Row:
+        """Of these windows, and of what the server counted since the last row or warm-up."""
+        counted = await self.server.counters(fresh=True)
+        grown = {name: count - self.counted_before.get(name, 0) for name, count in counted.items()}
+        self.counted_before = counted
+        return report.row(
+            self.server.name,
+            self.stage,
+            windows,
+            resident_before=self.resident_before,
+            counted={name: count for name, count in grown.items() if count},
+            share=share,
+        )
 
 
 async def compare(load: shapes.Load, plan: Plan, identity: Identity) -> list[report.Row]:
@@ -62,10 +77,7 @@ async def compare(load: shapes.Load, plan: Plan, identity: Identity) -> list[rep
             for bout in bouts:
                 bout.windows.append(await bout.meter.window(plan.seconds, plan.latency_seconds))
                 await bout.meter.rest()
-        return [
-            report.row(bout.server.name, bout.stage, bout.windows, bout.resident_before)
-            for bout in bouts
-        ]
+        return list(await asyncio.gather(*(bout.row(bout.windows) for bout in bouts)))
     finally:
         for bout in bouts:
             await _take_down(bout.stage, bout.server)
@@ -118,7 +130,7 @@ async def _at_share(bout: Bout, plan: Plan, share: float) -> report.Row:
         stream.slow_to(share)
     window = await bout.meter.window(plan.seconds, plan.latency_seconds)
     name, load = bout.server.name, bout.stage.load.name
-    row = report.row(name, bout.stage, [window], bout.resident_before, round(share, 4))
+    row = await bout.row([window], round(share, 4))
     say(
         f"{load}: {name} at {share:.3f} of the rate: {row.delivered} delivered, backlog {row.backlog_s} s"
     )
@@ -153,7 +165,7 @@ async def _set_up(name: str, load: shapes.Load, identity: Identity) -> Bout | No
     except BaseException:
         await _take_down(stage, server)
         raise
-    return Bout(server, stage, Meter(stage, server.pid), resident, [])
+    return Bout(server, stage, Meter(stage, server.pid), resident, [], {})
 
 
 async def _warm_up(bout: Bout, plan: Plan) -> None:
@@ -161,6 +173,7 @@ async def _warm_up(bout: Bout, plan: Plan) -> None:
         name, load = bout.server.name, bout.stage.load.name
         say(f"{load}: {name} does not deliver everything after {plan.warm_up:g} s")
     await bout.meter.rest()
+    bout.counted_before = await bout.server.counters(fresh=False)
 
 
 async def run(plan: Plan, rows: list[report.Row]) -> None:

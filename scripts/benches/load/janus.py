@@ -109,6 +109,9 @@ class Janus:
             tail = log.read_text(errors="replace")[-1500:]
             raise ServerFailed(f"{error}\n{tail}") from None
 
+    async def counters(self, *, fresh: bool) -> dict[str, int]:
+        return {}
+
     async def stop(self) -> None:
         if self._control is not None:
             await self._control.close()

@@ -23,6 +23,7 @@ from load.publishing import Stream
 from load.shapes import Load, Media
 from load.stage import ADDRESS, ServerFailed, Stage, Viewer, in_turns, launch
 from schemas.sfu import (
+    HEARTBEAT_INTERVAL,
     AnswerInbound,
     Feed,
     OfferAudio,
@@ -74,6 +75,11 @@ class Parley:
         except ServerFailed as error:
             tail = self._log.read_text(errors="replace")[-3000:]
             raise ServerFailed(f"{error}\n{tail}") from None
+
+    async def counters(self, *, fresh: bool) -> dict[str, int]:
+        if fresh:
+            await asyncio.sleep(1.2 * HEARTBEAT_INTERVAL)
+        return {} if self._control is None else await self._control.counters()
 
     async def stop(self) -> None:
         if self._control is not None:

@@ -28,6 +28,7 @@ from schemas.sfu import (
     VideoLive,
     WorkerRecord,
     command_channel,
+    worker_key,
 )
 
 _REPLY_WITHIN = 30.0
@@ -67,6 +68,13 @@ class WorkerControl:
                 return
             await asyncio.sleep(0.05)
         raise ServerFailed("the worker did not register")
+
+    async def counters(self) -> dict[str, int]:
+        """Of the worker's last heartbeat."""
+        value = await self._redis.get(worker_key(self._worker))
+        if not isinstance(value, bytes):
+            raise ServerFailed("the worker is no longer registered")
+        return msgspec.msgpack.decode(value, type=WorkerRecord).counters
 
     async def call(self, meeting: UUID, body: Body) -> str:
         """The answer's SDP, or nothing. Raises ServerFailed."""

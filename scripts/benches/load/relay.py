@@ -103,6 +103,9 @@ class AiortcRelay:
             return
         raise ServerFailed("the relay does not answer")
 
+    async def counters(self, *, fresh: bool) -> dict[str, int]:
+        return {}
+
     async def stop(self) -> None:
         if self._http is not None:
             await self._http.close()

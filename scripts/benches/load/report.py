@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 
@@ -10,6 +11,8 @@ import msgspec
 
 from load.measuring import Window, percentile
 from load.stage import Stage
+
+_HISTOGRAM = "forward_us_"
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -40,6 +43,11 @@ class Row(msgspec.Struct, kw_only=True):
     """CPU of everything else on the machine, of one core: much of it, and the times are not to be trusted."""
     late_ms: float
     """How late the load side sent a frame, at worst."""
+    worker_p50_ms: float | None
+    worker_p99_ms: float | None
+    """From a packet's arrival in the worker to its last copy's leaving, by its own histogram; bounds of buckets."""
+    counted: dict[str, int]
+    """What the server says it counted, set-up and warm-up left out."""
     backlog_s: float
     """How long packets still came after the last one was sent; much of it means the server does not keep up."""
     unopened: int
@@ -49,7 +57,13 @@ class Row(msgspec.Struct, kw_only=True):
 
 
 def row(
-    server: str, stage: Stage, windows: list[Window], resident_before: float, share: float = 1.0
+    server: str,
+    stage: Stage,
+    windows: list[Window],
+    *,
+    resident_before: float,
+    counted: dict[str, int],
+    share: float = 1.0,
 ) -> Row:
     """Medians over the windows; latencies of all of them together."""
     latencies = sorted(value for window in windows for value in window.latencies_ms)
@@ -85,10 +99,25 @@ def row(
         load_percent=_percent(windows, lambda window: window.load_cpu_seconds),
         others_percent=_percent(windows, lambda window: window.other_cpu_seconds),
         late_ms=round(max(window.late_ms for window in windows), 2),
+        worker_p50_ms=histogram_percentile(counted, 0.50),
+        worker_p99_ms=histogram_percentile(counted, 0.99),
+        counted=counted,
         backlog_s=round(statistics.median(window.span - window.seconds for window in windows), 2),
         unopened=sum(window.unopened for window in windows),
         windows=len(windows),
         share=share,
+    )
+
+
+def histogram_percentile(counted: dict[str, int], share: float) -> float | None:
+    """The upper bound in ms of the bucket that holds it; None without a histogram, infinite past the last bucket."""
+    total = counted.get(f"{_HISTOGRAM}count", 0)
+    if not total:
+        return None
+    prefix = f"{_HISTOGRAM}le_"
+    bounds = sorted(int(name[len(prefix) :]) for name in counted if name.startswith(prefix))
+    return next(
+        (bound / 1000 for bound in bounds if counted[f"{prefix}{bound}"] >= share * total), math.inf
     )
 
 

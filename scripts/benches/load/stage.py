@@ -114,6 +114,10 @@ class Server(Protocol):
         """Connect everyone, with viewers' RTP filtered. Leaves the pump paused."""
         ...
 
+    async def counters(self, *, fresh: bool) -> dict[str, int]:
+        """What the server has counted, empty when it doesn't tell; not `fresh`: maybe as of a second ago."""
+        ...
+
     async def stop(self) -> None: ...
 
 
