@@ -26,6 +26,7 @@ typedef void (*GcmSeal)(const GcmKey *key, const uint8_t nonce[12], const uint8_
                         uint8_t *data, size_t length);
 
 #ifdef __x86_64__
+#include <cpuid.h>
 #include <immintrin.h>
 
 #define AES_NI __attribute__((target("aes,pclmul,ssse3,sse4.1")))
@@ -339,12 +340,20 @@ AES_WIDE static void gcm_seal_wide(const GcmKey *key, const uint8_t nonce[12], c
     gcm_write_tag(key, hash, cover, header_length, length, data + length);
 }
 
+static bool has_wide_aes(void)
+{
+    enum { VAES = 1 << 9, VPCLMULQDQ = 1 << 10 }; /* of leaf 7, ECX; not every compiler knows their names */
+    unsigned int eax, ebx, ecx, edx;
+    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || ~ecx & (VAES | VPCLMULQDQ))
+        return false;
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+
 /* The best that this processor can do; NULL when it can do neither. */
 static GcmSeal gcm_seal_for_this_machine(bool narrow)
 {
-    if (!narrow && __builtin_cpu_supports("vaes") && __builtin_cpu_supports("vpclmulqdq") &&
-        __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+    if (!narrow && has_wide_aes())
         return gcm_seal_wide;
     if (__builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1"))
         return gcm_seal_narrow;

@@ -77,6 +77,26 @@ def test_full_in_the_middle_of_a_batch(twins: Twins, room: int, probe: bool) -> 
     assert bool(counters["send_full_video"]) == (room < 8 - 3 * probe)
 
 
+def test_a_cut_frame_ends_with_its_source(twins: Twins) -> None:
+    """Another source's first frame may have the same timestamp as the one that was cut short."""
+    publisher, viewer = twins.client(), twins.client()
+    first = publish(twins, publisher, "video")
+    leg = view(twins, viewer, first, "video")
+    send_frames(publisher, 1, [1])
+    twins.drain()
+    twins.choke(0)
+    send_frames(publisher, 2, [1])
+    twins.drain(1_000)
+    twins.choke(-1)
+    second = publish(twins, publisher, "video", 2000)
+    source = Source(track=second, payload_types={96: 96})
+    twins.same(lambda path: path.set_source(leg, source, twins.now_us))
+    before = twins.received
+    publisher.send(publisher.protects.protect(rtp(9, 2 * 3000, 2000, vp8(5, keyframe=True))))
+    twins.drain(1_000)
+    assert twins.received == before + 1
+
+
 @pytest.mark.parametrize("room", [0, 1, 2, 3])
 def test_audio_that_waits(twins: Twins, room: int) -> None:
     publisher, viewers = twins.client(), [twins.client() for _ in range(3)]

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 from native_twins import Call, Twins
+from path_rig import rtp
 
+from sfu.path import Codec, TrackSpec
 from sfu.paths import native_available
 
 PACKETS = int(os.environ.get("PARLEY_TWIN_PACKETS", "100000"))
@@ -41,3 +43,20 @@ def test_same_datagrams_in_same_bytes_out(twins: Twins, seed: int) -> None:
     for name, count in counters.items():
         if name.startswith(("in_", "drop_", "retransmit", "rtx_", "send_full_v", "send_retried")):
             assert count, name
+
+
+@pytest.mark.parametrize("gaps", [[511], [512], [300, 212], [300, 213], [200, 200, 200, 200]])
+def test_as_many_holes_are_kept(twins: Twins, gaps: list[int]) -> None:
+    publisher, number = twins.client(), 5
+    codecs = {111: Codec(name="opus", clock_rate=48_000)}
+    spec = TrackSpec(transport=publisher.transport, kind="audio", ssrc=1000, codecs=codecs)
+    twins.same(lambda path: path.add_track(spec))
+    for gap in [0, *gaps]:
+        number += gap + 1
+        publisher.send(publisher.protects.protect(rtp(number, 0, 1000, payload_type=111)))
+        twins.drain(1)
+        twins.same(lambda path: path.missing())
+    for late in range(number - 40, number - 2, 3):
+        publisher.send(publisher.protects.protect(rtp(late, 0, 1000, payload_type=111)))
+    twins.drain(1)
+    assert len(twins.same(lambda path: path.missing()) or [0]) == 1

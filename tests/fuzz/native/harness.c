@@ -453,22 +453,33 @@ static void repeat(void (*make)(void))
         make();
 }
 
+static AddressKey flooding_key(int index)
+{
+    SocketAddress wire;
+    make_address(&wire, ADDRESSES + index);
+    return address_key(&wire);
+}
+
+/* Many addresses come and go; the others must stay to be found. */
 static void flood_addresses(void)
 {
     Transport *transport = transports[next8() % TRANSPORTS];
+    int count = next8();
     if (!transport)
         return;
-    int first = next8(), count = next8();
-    for (int pass = 0; pass < 2; pass++)
-        for (int index = first; index < first + count; index++) {
-            SocketAddress wire;
-            make_address(&wire, ADDRESSES + index);
-            AddressKey key = address_key(&wire);
-            if (pass)
-                addresses_remove(&path->addresses, &key);
-            else
-                CHECK(addresses_put(&path->addresses, &key, transport));
+    for (int index = 0; index < count; index++) {
+        AddressKey key = flooding_key(index);
+        CHECK(addresses_put(&path->addresses, &key, transport));
+    }
+    for (int index = 0; index < count; index++) {
+        AddressKey key = flooding_key(index);
+        addresses_remove(&path->addresses, &key);
+        CHECK(!address_entry(&path->addresses, &key)->transport);
+        for (int other = index + 1; other < count; other++) {
+            key = flooding_key(other);
+            CHECK(address_entry(&path->addresses, &key)->transport == transport);
         }
+    }
 }
 
 /* --- the program ------------------------------------------------------------------------------------------- */
