@@ -21,8 +21,8 @@ class AudioListener(Protocol):
 
     def audio_lost(self, audio: AudioConnection, reason: str) -> None: ...
 
-    def slots_changed(self) -> None:
-        """Somebody's microphone or slots came or went; who is heard where has to be decided anew."""
+    def slots_changed(self, audio: AudioConnection) -> None:
+        """Its microphone or slots came or went; who is heard where has to be decided anew."""
         ...
 
 
@@ -65,7 +65,7 @@ class AudioConnection:
         self.enabled = enabled
         if self.track is not None:
             self._media.streams.mute(self.track, not enabled)
-        self._listener.slots_changed()
+        self._listener.slots_changed(self)
 
     def hear(self, slot: Slot, speaker: AudioConnection | None) -> None:
         """Put a speaker into a slot, or leave it silent."""
@@ -84,7 +84,7 @@ class AudioConnection:
     def peer_connected(self, peer: Peer) -> None:
         self._set_up()
         self._listener.audio_connected(self)
-        self._listener.slots_changed()
+        self._listener.slots_changed(self)
 
     def peer_lost(self, peer: Peer, reason: str) -> None:
         self.close()
@@ -94,7 +94,7 @@ class AudioConnection:
         published = self.published
         if published and published.ssrc is None and payload_type in published.codecs:
             self._add_track(ssrc)
-            self._listener.slots_changed()
+            self._listener.slots_changed(self)
 
     # TrackListener
 

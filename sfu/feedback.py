@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 
@@ -21,6 +21,9 @@ from sfu.rtp.twcc import FeedbackBuilder
 from sfu.streams import Leg, Streams, Track
 
 REPORT_US = 1_000_000
+REPORTED_LEGS = 1000
+"""About so many sender reports a second are written, and no viewer waits longer than RAREST_REPORT seconds."""
+RAREST_REPORT = 5.0
 
 
 class _Transport(msgspec.Struct, eq=False):
@@ -156,24 +159,27 @@ class Feedback:
                 self._path.send_rtcp(number, rtcp.build([packet]))
 
     def report(self, now_us: int) -> None:
-        """Sender and receiver reports, for each transport about once a second."""
-        legs: dict[int, list[Leg]] = {}
-        tracks: dict[int, list[Track]] = {}
-        for leg in self._streams.legs():
-            legs.setdefault(leg.transport, []).append(leg)
-        for track in self._streams.tracks():
-            tracks.setdefault(track.transport, []).append(track)
+        """Sender and receiver reports, for each transport about once a second, more rarely for its legs alone
+        when the worker has many (RFC 3550 section 6.2 would have five seconds at the least)."""
+        crowded = self._streams.leg_count / REPORTED_LEGS
+        interval_us = int(REPORT_US * min(max(1.0, crowded), RAREST_REPORT))
         now_ntp = reports.ntp(self._unix_time())
-        for number in legs.keys() | tracks.keys():
+        for number, members in self._streams.by_transport():
             transport = self._transport(number, now_us)
             if now_us < transport.next_report_us:
                 continue
-            transport.next_report_us = now_us + REPORT_US
-            self._report(number, legs.get(number, []), tracks.get(number, []), now_us, now_ntp)
+            transport.next_report_us = now_us + (REPORT_US if members.tracks else interval_us)
+            legs, tracks = members.legs.values(), members.tracks.values()
+            self._report(number, legs, tracks, now_us, now_ntp)
         self._forget_gone()
 
     def _report(
-        self, number: int, legs: list[Leg], tracks: list[Track], now_us: int, now_ntp: int
+        self,
+        number: int,
+        legs: Collection[Leg],
+        tracks: Collection[Track],
+        now_us: int,
+        now_ntp: int,
     ) -> None:
         senders = []
         for leg in legs:

@@ -139,7 +139,7 @@ class Session:
             inbound.close()
         if audio := self._audio.pop(user, None):
             audio.close()
-            self.slots_changed()
+            self.slots_changed(audio)
         return wire.Done()
 
     def close(self) -> None:
@@ -196,13 +196,18 @@ class Session:
             return
         del self._audio[audio.user]
         self._lost(audio.user, "audio", reason)
-        self.slots_changed()
+        self.slots_changed(audio)
 
-    def slots_changed(self) -> None:
+    def slots_changed(self, audio: AudioConnection) -> None:
         for user in self._speakers.open(self._microphones()):
             self._notify(wire.Talking(user=user, talking=False))
-        self._choose_speakers()
-        self._fill_slots({len(audio.slots) for audio in self._audio.values()})
+        changed = self._choose_speakers()
+        if self._speakers.chosen(audio.user):
+            # Who hears it may have to be fed from another track now.
+            changed = {len(other.slots) for other in self._audio.values()}
+        self._fill_slots(changed)
+        if self._audio.get(audio.user) is audio and len(audio.slots) not in changed:
+            self._fill(audio)
 
     def publication_live(self, publication: Publication) -> None:
         feed = publication.feed
@@ -245,10 +250,12 @@ class Session:
 
     def _fill_slots(self, sizes: set[int]) -> None:
         """For listeners with so many slots."""
-        for user, audio in self._audio.items():
-            if len(audio.slots) not in sizes:
-                continue
-            present = [slot.speaker for slot in audio.slots]
-            wanted = self._speakers.slots_for(user, present)
-            for slot, speaker in zip(audio.slots, wanted, strict=True):
-                audio.hear(slot, self._audio[speaker] if speaker else None)
+        for audio in self._audio.values():
+            if len(audio.slots) in sizes:
+                self._fill(audio)
+
+    def _fill(self, audio: AudioConnection) -> None:
+        present = [slot.speaker for slot in audio.slots]
+        wanted = self._speakers.slots_for(audio.user, present)
+        for slot, speaker in zip(audio.slots, wanted, strict=True):
+            audio.hear(slot, self._audio[speaker] if speaker else None)

@@ -68,6 +68,13 @@ class Speakers:
         self._selections = {size: self._selections[size] for size in wanted}
         return changed
 
+    def chosen(self, user: UUID) -> bool:
+        """Whether anybody is to hear this user, by the last choice."""
+        return any(
+            user in selection.heard or user == selection.spare
+            for selection in self._selections.values()
+        )
+
     def slots_for(self, listener: UUID, present: list[UUID | None]) -> list[UUID | None]:
         """Whom the listener hears in each slot, by the last choice. Who is heard already keeps the slot."""
         selection = self._selections[len(present)]

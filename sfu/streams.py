@@ -43,6 +43,13 @@ class Leg(msgspec.Struct, kw_only=True, eq=False):
     source: Source | None = None
 
 
+class Members(msgspec.Struct, eq=False):
+    """What belongs to one transport, by number."""
+
+    tracks: dict[int, Track] = msgspec.field(default_factory=dict)
+    legs: dict[int, Leg] = msgspec.field(default_factory=dict)
+
+
 class Streams:
     """Tables over the packet path's numbers."""
 
@@ -52,6 +59,7 @@ class Streams:
         self._legs: dict[int, Leg] = {}
         self._tracks_by_ssrc: dict[tuple[int, int], Track] = {}
         self._legs_by_ssrc: dict[tuple[int, int], Leg] = {}
+        self._members: dict[int, Members] = {}
 
     def add_track(self, spec: TrackSpec, listener: TrackListener) -> Track:
         codec = next(iter(spec.codecs.values()))
@@ -68,6 +76,7 @@ class Streams:
         )
         self._tracks[number] = track
         self._tracks_by_ssrc[track.transport, track.ssrc] = track
+        self._members.setdefault(track.transport, Members()).tracks[number] = track
         return track
 
     def mute(self, track: Track, muted: bool) -> None:
@@ -80,6 +89,7 @@ class Streams:
             return
         self._path.remove_track(track.number)
         del self._tracks_by_ssrc[track.transport, track.ssrc]
+        del self._members[track.transport].tracks[track.number]
         self._unfeed(track.number)
 
     def add_leg(self, spec: LegSpec) -> Leg:
@@ -87,6 +97,7 @@ class Streams:
         leg = Leg(number=number, transport=spec.transport, kind=spec.kind, ssrc=spec.ssrc)
         self._legs[number] = leg
         self._legs_by_ssrc[leg.transport, leg.ssrc] = leg
+        self._members.setdefault(leg.transport, Members()).legs[number] = leg
         return leg
 
     def set_source(self, leg: Leg, source: Source | None, now_us: int) -> None:
@@ -101,14 +112,16 @@ class Streams:
             return
         self._path.remove_leg(leg.number)
         del self._legs_by_ssrc[leg.transport, leg.ssrc]
+        del self._members[leg.transport].legs[leg.number]
 
     def transport_closed(self, transport: int) -> None:
         """The path has dropped the transport with its tracks and legs."""
-        for track in [t for t in self._tracks.values() if t.transport == transport]:
+        members = self._members.pop(transport, None) or Members()
+        for track in members.tracks.values():
             del self._tracks[track.number]
             del self._tracks_by_ssrc[track.transport, track.ssrc]
             self._unfeed(track.number)
-        for leg in [leg for leg in self._legs.values() if leg.transport == transport]:
+        for leg in members.legs.values():
             del self._legs[leg.number]
             del self._legs_by_ssrc[leg.transport, leg.ssrc]
 
@@ -127,11 +140,20 @@ class Streams:
     def tracks(self) -> Iterator[Track]:
         return iter(self._tracks.values())
 
-    def legs(self) -> Iterator[Leg]:
-        return iter(self._legs.values())
+    @property
+    def leg_count(self) -> int:
+        return len(self._legs)
+
+    def by_transport(self) -> Iterator[tuple[int, Members]]:
+        """Transports that have, or once had, a track or a leg."""
+        return iter(self._members.items())
 
     def leftovers(self) -> dict[str, int]:
-        return {"tracks": len(self._tracks), "legs": len(self._legs)}
+        return {
+            "tracks": len(self._tracks),
+            "legs": len(self._legs),
+            "members": len(self._members),
+        }
 
     def _unfeed(self, track: int) -> None:
         for leg in self._legs.values():
