@@ -2,7 +2,8 @@
 
 The only module that knows aiortc's private names: `RTCDtlsTransport` calls `_recv`, `_send` and `role` of
 the transport it is given, and `_set_role`, `_rx_srtp` and `_tx_srtp` are the way to its role and its keys;
-`_role`, `_ssl` and `_srtp_profiles` to the master key behind `_tx_srtp`.
+`_role`, `_ssl` and `_srtp_profiles` to the master key behind `_tx_srtp`. It takes its OpenSSL context from the
+certificate's `_create_ssl_context`.
 `tests/unit/test_aiortc_contract.py` holds each of them to the pinned version.
 """
 
@@ -19,8 +20,10 @@ from aiortc.rtcdtlstransport import (
     RTCDtlsFingerprint,
     RTCDtlsParameters,
     RTCDtlsTransport,
+    SRTPProtectionProfile,
 )
 from aiortc.rtcicetransport import RTCIceTransport
+from OpenSSL import SSL
 from pylibsrtp import Session as SrtpSession
 
 from sfu.path import Address, PacketPath, SrtpKeys
@@ -40,11 +43,26 @@ PeerState = Literal["new", "connecting", "connected", "closed"]
 log = structlog.get_logger(__name__)
 
 
+class _OneContext(RTCCertificate):
+    """Gives every transport the same OpenSSL context; aiortc makes one for each, of 23 KiB."""
+
+    _context: SSL.Context | None = None
+
+    def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
+        if self._context is None:
+            context = super()._create_ssl_context(srtp_profiles)
+            # Nobody resumes a session, and shared contexts would collect them all.
+            context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+            context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+            self._context = context
+        return self._context
+
+
 class Certificate:
     """The worker's certificate, shown to every client."""
 
     def __init__(self) -> None:
-        self._certificate = RTCCertificate.generateCertificate()
+        self._certificate = _OneContext.generateCertificate()
         fingerprints = {f.algorithm: f.value for f in self._certificate.getFingerprints()}
         self.fingerprint = fingerprints["sha-256"]
 

@@ -17,7 +17,7 @@ from aiortc.rtcdtlstransport import (
 from aiortc.rtcicetransport import RTCIceTransport
 from pylibsrtp import Policy, Session
 
-from sfu.peer import send_keys
+from sfu.peer import Certificate, send_keys
 
 RTP = bytes.fromhex("8060000100000001deadbeef") + b"payload"
 
@@ -138,6 +138,29 @@ async def test_start_can_be_cancelled_and_stopped() -> None:
             )
     assert server.state == "connecting"
     await server.stop()
+
+
+async def test_transports_take_their_context_from_the_certificate() -> None:
+    """Ours gives all of them the same one, and no handshake suffers by it."""
+    certificate = Certificate()
+    made = []
+    for _ in range(2):
+        wires = Wire(), Wire()
+        wires[0].other, wires[1].other = wires[1], wires[0]
+        ours = certificate.dtls(cast(Any, wires[0]), "server")
+        client = RTCDtlsTransport(
+            cast(RTCIceTransport, wires[1]), [RTCCertificate.generateCertificate()]
+        )
+        client._set_role("client")
+        async with asyncio.timeout(10):
+            await asyncio.gather(
+                ours.start(client.getLocalParameters()), client.start(ours.getLocalParameters())
+            )
+        assert ours.state == client.state == "connected"
+        made.append(cast(Any, ours._ssl).get_context())
+        await client.stop()
+        await ours.stop()
+    assert made[0] is made[1]
 
 
 def test_a_certificate_has_a_sha_256_fingerprint() -> None:
