@@ -7,7 +7,17 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from rig_meetings import Api, Json, Person, Worker, kinds, obliging, running_api, running_worker
+from rig_meetings import (
+    Api,
+    Json,
+    Person,
+    Worker,
+    eventually,
+    kinds,
+    obliging,
+    running_api,
+    running_worker,
+)
 
 from schemas import sfu
 
@@ -342,7 +352,7 @@ async def test_the_wish_from_joining_is_honoured_once_connected(api: Api, worker
     event = await room.alice.until("MEETING_AUDIO_STREAM_CHANGED")
     assert (event["userId"], event["active"]) == (room.bob.id, True)
     assert (await room.of_bob())["audioStreamEnabled"] is True
-    assert [body.enabled for body in worker.asked(sfu.SetAudio)] == [True]
+    await eventually(lambda: [body.enabled for body in worker.asked(sfu.SetAudio)] == [True])
     await room.audio(room.bob, enabled=False)
     await room.quiet()
     await worker.notice(room.id, 1, up)
