@@ -159,8 +159,11 @@ class Feedback:
                 self._path.send_rtcp(number, rtcp.build([packet]))
 
     def report(self, now_us: int) -> None:
-        """Sender and receiver reports, for each transport about once a second, more rarely for its legs alone
-        when the worker has many (RFC 3550 section 6.2 would have five seconds at the least)."""
+        """Sender and receiver reports: to each publisher about once a second, to mere viewers more rarely when
+        the worker has many legs.
+
+        RFC 3550 section 6.2 has five seconds as its ordinary minimum, so that is the longest.
+        """
         crowded = self._streams.leg_count / REPORTED_LEGS
         interval_us = int(REPORT_US * min(max(1.0, crowded), RAREST_REPORT))
         now_ntp = reports.ntp(self._unix_time())
