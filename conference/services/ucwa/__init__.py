@@ -1,0 +1,1 @@
+"""Use cases of the UCWA family: applications, online meetings, conversations, people."""

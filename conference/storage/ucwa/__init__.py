@@ -1,0 +1,1 @@
+"""What the UCWA family keeps in PostgreSQL."""
