@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-FORWARD_BUCKETS_US = (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
+FORWARD_BOUNDS_US = (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
+"""What Prometheus gets, cumulative."""
+
+_FINEST_US = 100
+_A_DECADE = _FINEST_US - 10
+_LONGEST_US = 10_000_000
 
 
 class Counters(msgspec.Struct, gc=False):
@@ -64,27 +69,51 @@ class Counters(msgspec.Struct, gc=False):
 
 
 class ForwardTime:
-    """From a packet's arrival here to its last copy's leaving, as a histogram."""
+    """From the kernel's having received a packet to its last copy's having left, as a histogram.
 
-    __slots__ = ("_buckets", "_count", "_sum")
+    1 to 100 µs singly, then ninety buckets to every power of ten: bounds have two significant digits.
+    """
+
+    __slots__ = ("_count", "_sum", "_within")
 
     def __init__(self) -> None:
-        self._buckets = [0] * (len(FORWARD_BUCKETS_US) + 1)
+        self._within = [0] * (_bucket(_LONGEST_US) + 1)
         self._count = self._sum = 0
 
-    def add(self, microseconds: int) -> None:
+    def add(self, nanoseconds: int) -> None:
+        """Rounded up to microseconds. The wall clock may have been set back meanwhile: that is no time, then."""
+        microseconds = max(0, -(-nanoseconds // 1_000))
+        self._within[_bucket(microseconds)] += 1
         self._count += 1
         self._sum += microseconds
-        for index, bound in enumerate(FORWARD_BUCKETS_US):
-            if microseconds <= bound:
-                self._buckets[index] += 1
-                return
-        self._buckets[-1] += 1
 
     def write(self, counters: Counters) -> None:
-        """Cumulative, as Prometheus has its buckets."""
         counters.forward_us_count, counters.forward_us_sum = self._count, self._sum
-        total = 0
-        for bound, inside in zip(FORWARD_BUCKETS_US, self._buckets, strict=False):
-            total += inside
-            setattr(counters, f"forward_us_le_{bound}", total)
+        for bound in FORWARD_BOUNDS_US:
+            within = sum(self._within[: _bucket(bound) + 1])
+            setattr(counters, f"forward_us_le_{bound}", within)
+
+    def fine(self) -> dict[str, int]:
+        """How many packets took up to `forward_us_in_N` microseconds and more than the bucket before it."""
+        return {
+            f"forward_us_in_{_bound_us(bucket)}": count
+            for bucket, count in enumerate(self._within)
+            if count
+        }
+
+
+def _bucket(microseconds: int) -> int:
+    below, first = min(max(microseconds, 1), _LONGEST_US) - 1, 0
+    while below >= _FINEST_US:
+        below //= 10
+        first += _A_DECADE
+    return first + below
+
+
+def _bound_us(bucket: int) -> int:
+    """The longest time that belongs into a bucket."""
+    scale = 1
+    while bucket >= _FINEST_US:
+        bucket -= _A_DECADE
+        scale *= 10
+    return (bucket + 1) * scale

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
+import struct
+import time
 from collections import deque
+from contextlib import suppress
 
 from sfu.counters import Counters
 from sfu.path import Address
@@ -18,6 +21,9 @@ MAX_DATAGRAM = 2048
 
 MAX_WAITING_AUDIO = 256
 _MAPPED = "::ffff:"
+_SO_TIMESTAMPNS = 35  # Linux; the socket module has no name for it
+_STAMP = struct.Struct("@qq")
+_STAMP_ROOM = socket.CMSG_SPACE(_STAMP.size)
 _FULL = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS})
 
 
@@ -29,6 +35,8 @@ class UdpSocket:
 
     def __init__(self, sock: socket.socket, counters: Counters) -> None:
         sock.setblocking(False)
+        with suppress(OSError):  # not Linux: then a datagram comes when it is read
+            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._sock = sock
         self._counters = counters
         self._dual = sock.family == socket.AF_INET6
@@ -70,16 +78,20 @@ class UdpSocket:
 
     # --- in -----------------------------------------------------------------------------------
 
-    def receive(self) -> tuple[bytes, WireAddress] | None:
-        """The next datagram; None when there is none. Empty when the kernel told of an error instead."""
+    def receive(self) -> tuple[bytes, WireAddress, int] | None:
+        """The next datagram, from where, and when it came (wall clock, ns); None when there is none.
+
+        Empty when the kernel told of an error instead.
+        """
         try:
-            return self._sock.recvfrom(MAX_DATAGRAM)
+            data, stamps, _, address = self._sock.recvmsg(MAX_DATAGRAM, _STAMP_ROOM)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError:
             # An ICMP error of some peer, told on the next read: it says nothing about the socket.
             self._counters.receive_failed += 1
-            return b"", ("", 0)
+            return b"", ("", 0), 0
+        return data, address, _stamped_ns(stamps)
 
     # --- out ----------------------------------------------------------------------------------
 
@@ -121,3 +133,11 @@ class UdpSocket:
             self._counters.send_retried_audio += 1
         self._waiting = waiting
         return not waiting
+
+
+def _stamped_ns(stamps: list[tuple[int, int, bytes]]) -> int:
+    for level, kind, value in stamps:
+        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
+            seconds, nanoseconds = _STAMP.unpack(value)
+            return int(seconds * 1_000_000_000 + nanoseconds)
+    return time.time_ns()

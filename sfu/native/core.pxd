@@ -9,7 +9,7 @@ cdef extern from "ingress.h" nogil:
         BATCH
         MAX_PROTECTED
         MAX_ARRIVALS
-        FORWARD_BOUNDS
+        FORWARD_BUCKETS
         COUNTER_COUNT
         NO_PAYLOAD_TYPE
         RTCP_MINIMUM
@@ -28,11 +28,13 @@ cdef extern from "ingress.h" nogil:
     ctypedef struct Counters:
         pass
     const char* counter_names[]
-    const uint16_t forward_bounds_us[]
     ctypedef struct ForwardTime:
         uint64_t count
         uint64_t sum_us
         uint64_t within[]
+    int forward_bucket(int64_t)
+    int64_t forward_bound_us(int)
+    uint64_t forward_within(const ForwardTime*, int64_t)
 
     ctypedef struct SocketAddress:
         pass

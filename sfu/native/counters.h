@@ -25,24 +25,4 @@ typedef struct {
 static const char *const counter_names[] = {PARLEY_COUNTERS(PARLEY_COUNTER_NAME)};
 enum { COUNTER_COUNT = sizeof(Counters) / sizeof(uint64_t) };
 
-/* From a packet's arrival here to its last copy's leaving. Bounds are those of sfu/counters.py. */
-static const uint16_t forward_bounds_us[] = {50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000};
-enum { FORWARD_BOUNDS = sizeof forward_bounds_us / sizeof forward_bounds_us[0] };
-
-typedef struct {
-    uint64_t count;
-    uint64_t sum_us;
-    uint64_t within[FORWARD_BOUNDS + 1];
-} ForwardTime;
-
-static void forward_time_add(ForwardTime *time, int64_t us, uint64_t packets)
-{
-    int bucket = 0;
-    while (bucket < FORWARD_BOUNDS && us > forward_bounds_us[bucket])
-        bucket++;
-    time->within[bucket] += packets;
-    time->count += packets;
-    time->sum_us += packets * (uint64_t)us;
-}
-
 #endif

@@ -69,8 +69,9 @@ static void path_route(Path *path, Track *track, Packet *packet, bool is_rtx)
         return;
     if (!track->batch_count)
         path->active[path->active_count++] = track;
-    track->batch[track->batch_count++] = (uint8_t)(packet - path->packets);
-    path->batch_forwarded++;
+    int place = (int)(packet - path->packets);
+    track->batch[track->batch_count++] = (uint8_t)place;
+    path->forwarded_since[path->forwarded_count++] = path->came_ns[place];
 }
 
 static void path_log_arrival(Transport *transport, const Packet *packet, int64_t now_us)
@@ -217,9 +218,13 @@ static int path_drain_batch(Path *path, int limit)
         path->counters.drop_not_media++;
         return limit;
     }
-    path->batch_began_ns = monotonic_ns();
+    int64_t read_ns = wall_ns();
     for (int place = 0; place < count; place++) {
-        path->headers[place].msg_hdr.msg_namelen = sizeof path->from[place];
+        struct msghdr *header = &path->headers[place].msg_hdr;
+        int64_t stamp_ns = stamped_ns(header);
+        path->came_ns[place] = stamp_ns ? stamp_ns : read_ns;
+        header->msg_namelen = sizeof path->from[place];
+        header->msg_controllen = sizeof path->stamps[place].bytes;
         path_take_datagram(path, place, path->data + place * RX_STRIDE, (int)path->headers[place].msg_len);
     }
     path_forward(path);

@@ -11,6 +11,7 @@
 
 #include "feeding.h"
 #include "outbox.h"
+#include "timing.h"
 
 enum {
     MAX_DATAGRAM = 2048, /* media stays below a path MTU */
@@ -58,14 +59,16 @@ typedef struct {
     ReceiveCall receive;
     int leg_count;
     /* the batch */
-    int64_t batch_began_ns;
-    uint64_t batch_forwarded; /* packets that some viewer was to get */
+    int forwarded_count;
+    int64_t forwarded_since[BATCH]; /* when the packets that some viewer is to get had come, wall clock */
     int event_count;
     int active_count;
     Event events[MAX_EVENTS];
     Packet packets[BATCH];
     Track *active[BATCH]; /* tracks with packets to forward */
     SocketAddress from[BATCH];
+    Stamp stamps[BATCH];
+    int64_t came_ns[BATCH]; /* wall clock */
     struct mmsghdr headers[BATCH];
     struct iovec vectors[BATCH];
     uint8_t data[BATCH * RX_STRIDE];
@@ -94,6 +97,8 @@ static Path *path_open(int fd, int family, const Srtp *srtp, uint64_t seed)
     socklen_t length = sizeof size;
     /* Known to the kernel since Linux 4.18; others refuse the question. */
     path->outbox.segmentation = getsockopt(fd, SOL_UDP, UDP_SEGMENT, &size, &length) == 0;
+    int stamped = 1;
+    setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &stamped, sizeof stamped);
     for (int place = 0; place < BATCH; place++) {
         struct msghdr *header = &path->headers[place].msg_hdr;
         path->vectors[place] = (struct iovec){path->data + place * RX_STRIDE, MAX_DATAGRAM};
@@ -101,6 +106,8 @@ static Path *path_open(int fd, int family, const Srtp *srtp, uint64_t seed)
         header->msg_iovlen = 1;
         header->msg_name = &path->from[place];
         header->msg_namelen = sizeof path->from[place];
+        header->msg_control = path->stamps[place].bytes;
+        header->msg_controllen = sizeof path->stamps[place].bytes;
     }
     return path;
 }
@@ -177,6 +184,14 @@ static void path_forward_by_transport(Path *path)
     }
 }
 
+static void path_time(Path *path)
+{
+    int64_t now_ns = path->forwarded_count ? wall_ns() : 0;
+    for (int index = 0; index < path->forwarded_count; index++)
+        forward_time_add(&path->forward_time, now_ns - path->forwarded_since[index]);
+    path->forwarded_count = 0;
+}
+
 /* Send on what the batch has brought so far. */
 static void path_forward(Path *path)
 {
@@ -191,11 +206,7 @@ static void path_forward(Path *path)
     for (int index = 0; index < path->active_count; index++)
         path->active[index]->batch_count = 0;
     path->active_count = 0;
-    if (path->batch_forwarded) {
-        int64_t passed_us = (monotonic_ns() - path->batch_began_ns) / 1000;
-        forward_time_add(&path->forward_time, passed_us, path->batch_forwarded);
-        path->batch_forwarded = 0;
-    }
+    path_time(path);
 }
 
 /* Let those who wait begin here: video at a keyframe, audio at the newest packet with sound. */

@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
+from sfu.counters import FORWARD_BOUNDS_US
 from sfu.native.core cimport *
 from sfu.native.srtp import context_address, function_addresses, session_key
 from sfu.native.wire import from_wire, to_wire
@@ -458,16 +459,17 @@ cdef class NativePath:
     def counters(self):
         cdef uint64_t* values = <uint64_t*>&self.c.counters
         cdef ForwardTime* time = &self.c.forward_time
-        cdef uint64_t total = 0
         cdef int index
         counted = {}
         for index in range(COUNTER_COUNT):
             counted[counter_names[index].decode()] = values[index]
         counted["forward_us_count"] = time.count
         counted["forward_us_sum"] = time.sum_us
-        for index in range(FORWARD_BOUNDS):  # cumulative, as Prometheus has its buckets
-            total += time.within[index]
-            counted[f"forward_us_le_{forward_bounds_us[index]}"] = total
+        for bound in FORWARD_BOUNDS_US:
+            counted[f"forward_us_le_{bound}"] = forward_within(time, bound)
+        for index in range(FORWARD_BUCKETS):
+            if time.within[index]:
+                counted[f"forward_us_in_{forward_bound_us(index)}"] = time.within[index]
         counted["native_legs"] = len(self._legs)
         return counted
 
@@ -485,6 +487,10 @@ cdef class NativePath:
         """Without AVX-512, also where there is."""
         path_seal_narrowly(self.c)
 
+    @staticmethod
+    def _forward_bound(int64_t us):
+        """Of the bucket that counts this time."""
+        return forward_bound_us(forward_bucket(us))
 
 
 def _ssrcs(spec):

@@ -32,7 +32,7 @@ VIDEO = {
 }
 AUDIO = {111: Codec(name="opus", clock_rate=48_000), 63: Codec(name="red", clock_rate=48_000)}
 LEVEL, TRANSPORT_CC, OTHER = 1, 3, 6
-_TIMED = ("forward_us_le", "forward_us_sum")
+_TIMED = ("forward_us_in", "forward_us_le", "forward_us_sum")
 _keys = itertools.count(1_000_000)
 """Of these, every fourth that a path sends with is kept from it."""
 

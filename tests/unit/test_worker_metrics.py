@@ -67,7 +67,7 @@ def test_directions_of_repair():
 def test_the_forwarding_time_is_a_histogram_in_seconds():
     counters, times = Counters(), ForwardTime()
     for microseconds in (40, 90, 90, 30_000):
-        times.add(microseconds)
+        times.add(1_000 * microseconds)
     times.write(counters)
     found = samples(record("a", msgspec.to_builtins(counters)))
     name = "parley_sfu_forward_seconds"
