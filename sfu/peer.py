@@ -1,91 +1,25 @@
-"""One client transport: ICE-lite state, the DTLS handshake, and the SRTP keys that come out of it.
-
-The only module that knows aiortc's private names: `RTCDtlsTransport` calls `_recv`, `_send` and `role` of
-the transport it is given, and `_set_role`, `_rx_srtp` and `_tx_srtp` are the way to its role and its keys;
-`_role`, `_ssl` and `_srtp_profiles` to the master key behind `_tx_srtp`. It takes its OpenSSL context from the
-certificate's `_create_ssl_context`.
-`tests/unit/test_aiortc_contract.py` holds each of them to the pinned version.
-"""
+"""One client transport: ICE-lite state, the DTLS handshake, and the path's transport that comes out of it."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol
 
-import structlog
-from aiortc.rtcdtlstransport import (
-    RTCCertificate,
-    RTCDtlsFingerprint,
-    RTCDtlsParameters,
-    RTCDtlsTransport,
-    SRTPProtectionProfile,
-)
-from aiortc.rtcicetransport import RTCIceTransport
-from OpenSSL import SSL
-from pylibsrtp import Session as SrtpSession
-
-from sfu.path import Address, PacketPath, SrtpKeys
+from sfu.dtls import Association, Certificate, MediaKeys, Role
+from sfu.path import Address, PacketPath
 from sfu.sdp.remote import Fingerprint
 
 HANDSHAKE_TIMEOUT = 15.0
-CLOSE_TIMEOUT = 1.0
+SETTLED_AFTER_US = 240_000_000
+"""A client that sent no media and no report may for so long ask for our last flight again: twice TCP's maximum
+segment lifetime (RFC 6347 section 4.2.4)."""
 MAX_ADDRESSES = 8
 """Checked addresses of one client that are remembered; browsers try a few per interface."""
-_DTLS_QUEUE = 32
-"""Datagrams that wait for the handshake task; a flight has fewer than ten."""
 
 CLOSED_BY_CLIENT = "closed by the client"
 
 PeerState = Literal["new", "connecting", "connected", "closed"]
-
-log = structlog.get_logger(__name__)
-
-
-class _OneContext(RTCCertificate):
-    """Gives every transport the same OpenSSL context; aiortc makes one for each, of 23 KiB."""
-
-    _context: SSL.Context | None = None
-
-    def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
-        if self._context is None:
-            context = super()._create_ssl_context(srtp_profiles)
-            # Nobody resumes a session, and shared contexts would collect them all.
-            context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-            context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-            self._context = context
-        return self._context
-
-
-class Certificate:
-    """The worker's certificate, shown to every client."""
-
-    def __init__(self) -> None:
-        self._certificate = _OneContext.generateCertificate()
-        fingerprints = {f.algorithm: f.value for f in self._certificate.getFingerprints()}
-        self.fingerprint = fingerprints["sha-256"]
-
-    def dtls(self, wire: _Wire, role: Literal["client", "server"]) -> RTCDtlsTransport:
-        transport = RTCDtlsTransport(cast(RTCIceTransport, wire), [self._certificate])
-        transport._set_role(role)
-        return transport
-
-
-def send_keys(dtls: RTCDtlsTransport) -> SrtpKeys | None:
-    """What `_tx_srtp` was made of (RFC 5764 section 4.2); None when the client did not agree to AES-GCM."""
-    connection = dtls._ssl
-    if connection is None:
-        return None
-    agreed = connection.get_selected_srtp_profile()
-    for profile in dtls._srtp_profiles:
-        if profile.openssl_profile != agreed or b"GCM" not in agreed:
-            continue
-        length = 2 * (profile.key_length + profile.salt_length)
-        exported = connection.export_keying_material(b"EXTRACTOR-dtls_srtp", length)
-        ours = profile.get_key_and_salt(exported, 1 if dtls._role == "server" else 0)
-        return SrtpKeys(ours[: profile.key_length], ours[profile.key_length :])
-    return None
 
 
 class PeerOwner(Protocol):
@@ -123,36 +57,6 @@ class PeerRegistry(Protocol):
         ...
 
 
-class _Wire:
-    """What aiortc's DTLS transport takes for an ICE transport: datagrams in, datagrams out."""
-
-    role = "controlled"
-
-    def __init__(self, send: Callable[[bytes], None]) -> None:
-        self._datagrams: asyncio.Queue[bytes | None] = asyncio.Queue(_DTLS_QUEUE + 1)
-        self._write = send
-
-    async def _recv(self) -> bytes:
-        data = await self._datagrams.get()
-        if data is None:
-            raise ConnectionError("closed")
-        return data
-
-    async def _send(self, data: bytes) -> None:
-        self._write(data)
-
-    def put(self, data: bytes) -> bool:
-        """False when the queue is full; DTLS repeats what is lost."""
-        if self._datagrams.qsize() >= _DTLS_QUEUE:
-            return False
-        self._datagrams.put_nowait(data)
-        return True
-
-    def end(self) -> None:
-        if not self._datagrams.full():
-            self._datagrams.put_nowait(None)
-
-
 class Peer:
     """A client's transport, from its first description until it is closed.
 
@@ -170,12 +74,13 @@ class Peer:
         """Checked addresses, with the time of the last check (µs)."""
         self.opened_us = now_us
         self.last_check_us = 0
-        self._registry = registry
         self.owner = owner
+        self._connected_us = 0
+        """When `settle` first saw it connected."""
+        self._registry = registry
         self._passwords: dict[str, str] = {}
-        self._wire = _Wire(self._send)
-        self._role: Literal["client", "server"] = "server"
-        self._dtls: RTCDtlsTransport | None = None
+        self._association = Association(registry.certificate, self._send)
+        self._role: Role = "server"
         self._task: asyncio.Task[None] | None = None
         self.ufrag = ""
         self.password = ""
@@ -227,7 +132,28 @@ class Peer:
 
     def dtls_received(self, data: bytes) -> bool:
         """False when there is no room for it."""
-        return self.state != "closed" and self._wire.put(data)
+        if self.state == "closed":
+            return False
+        taken = self._association.received(data)
+        if taken == "ended":
+            self.lose(CLOSED_BY_CLIENT)
+        return taken != "full"
+
+    # memory
+
+    def settle(self, heard_us: int, now_us: int) -> bool:
+        """Let go of what only the handshake needed, once media has come or could have; whether it is gone now.
+
+        `heard_us`: when SRTP or SRTCP last came, 0 for never. Who has sent some has our last flight: keys are
+        there no sooner (RFC 5764 section 4.2).
+        """
+        if self.state != "connected" or self._association.settled:
+            return False
+        self._connected_us = self._connected_us or now_us
+        if not heard_us and now_us - self._connected_us < SETTLED_AFTER_US:
+            return False
+        self._association.settle()
+        return self._association.settled
 
     # end
 
@@ -239,8 +165,9 @@ class Peer:
         if self.transport is not None:
             self._registry.path.close_transport(self.transport)
         self._registry.peer_closed(self)
-        if self._dtls is not None:
-            self._registry.keep(asyncio.create_task(self._shut_down(self._dtls)))
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+        self._association.close()
 
     def lose(self, reason: str) -> None:
         """Close and tell the owner."""
@@ -287,38 +214,31 @@ class Peer:
         self._registry.keep(self._task)
 
     async def _connect(self) -> None:
-        dtls = self._registry.certificate.dtls(self._wire, self._role)
-        self._dtls = dtls
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT):
-                await dtls.start(self._remote_parameters())
+                keys = await self._association.shake_hands(self._role, self.fingerprints)
         except TimeoutError:
             self.lose("DTLS handshake timed out")
             return
+        finally:
+            self._task = None
         if self.state == "closed":
             return
-        if dtls.state != "connected":
+        if keys is None:
             self.lose("DTLS handshake failed")
             return
-        dtls.on("statechange", self._dtls_changed)
-        self._open(dtls._rx_srtp, dtls._tx_srtp, send_keys(dtls))
+        self._open(keys)
+        for data in self._association.backlog():
+            self.dtls_received(data)
 
-    def _remote_parameters(self) -> RTCDtlsParameters:
-        return RTCDtlsParameters(
-            fingerprints=[
-                RTCDtlsFingerprint(algorithm=item.algorithm, value=item.value)
-                for item in self.fingerprints
-            ]
-        )
-
-    def _open(self, receive: SrtpSession, send: SrtpSession, keys: SrtpKeys | None) -> None:
+    def _open(self, keys: MediaKeys) -> None:
         path = self._registry.path
         address = self.selected
         if address is None:
             # Its only address was claimed by another peer while the handshake ran.
             self.lose("address lost")
             return
-        self.transport = path.open_transport(receive, send, address, keys)
+        self.transport = path.open_transport(keys.receive, keys.send, address, keys.master)
         for known in self.addresses:
             if known != address:
                 path.accept(self.transport, known)
@@ -326,20 +246,6 @@ class Peer:
         self._registry.transport_opened(self, self.transport)
         self.owner.peer_connected(self)
 
-    def _dtls_changed(self) -> None:
-        if self._dtls is not None and self._dtls.state == "closed":
-            self.lose(CLOSED_BY_CLIENT)
-
     def _send(self, data: bytes) -> None:
         if self.selected is not None:
             self._registry.path.send(data, self.selected)
-
-    async def _shut_down(self, dtls: RTCDtlsTransport) -> None:
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await dtls.stop()
-        except TimeoutError:
-            log.warning("dtls_stop_timed_out")
-        self._wire.end()

@@ -22,13 +22,13 @@ from schemas.sfu import Notice, WorkerRecord
 from sfu.addresses import announced, parse_address
 from sfu.connection import Media
 from sfu.control import Control
+from sfu.dtls import Certificate
 from sfu.endpoint import Endpoint
 from sfu.feedback import Feedback
 from sfu.load import Load
 from sfu.meetings import Meetings
 from sfu.path import Levels
 from sfu.paths import native_available, open_path
-from sfu.peer import Certificate
 from sfu.session import NoticeBody, Session
 from sfu.streams import Streams
 from sfu.ticker import Ticker

@@ -5,9 +5,10 @@ from __future__ import annotations
 from aioice import stun as aioice_stun
 from sfu_stubs import StubPath
 
+from sfu.dtls import Certificate
 from sfu.endpoint import CLAIM_AFTER_US, UNKNOWN_CHECKS_PER_SECOND, Endpoint
 from sfu.path import Address, Datagram, Inbound
-from sfu.peer import MAX_ADDRESSES, Certificate, Peer
+from sfu.peer import MAX_ADDRESSES, Peer
 
 HOME: Address = ("192.0.2.10", 5000)
 AWAY: Address = ("198.51.100.7", 6000)

@@ -1,0 +1,236 @@
+"""One client's DTLS association: the handshake, the SRTP keys that come out of it, and its end.
+
+The only module that knows aiortc's private names: `RTCDtlsTransport` calls `_recv`, `_send` and `role` of the
+transport it is given, and `_set_role`, `_rx_srtp` and `_tx_srtp` are the way to its role and its keys; `_role`,
+`_ssl` and `_srtp_profiles` to the master key behind `_tx_srtp`; `_ssl` and `_task` to what is taken over from it. It
+takes its OpenSSL context from the certificate's `_create_ssl_context`.
+`tests/unit/test_aiortc_contract.py` holds each of them to the pinned version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Literal, cast
+
+import msgspec
+from aiortc.rtcdtlstransport import (
+    RTCCertificate,
+    RTCDtlsFingerprint,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+    SRTPProtectionProfile,
+)
+from aiortc.rtcicetransport import RTCIceTransport
+from OpenSSL import SSL
+from pylibsrtp import Session as SrtpSession
+
+from sfu import dtls_records
+from sfu.dtls_records import RecordKeys
+from sfu.path import SrtpKeys
+from sfu.sdp.remote import Fingerprint
+
+QUEUE = 32
+"""Datagrams that wait for the handshake; a flight has fewer than ten."""
+_LARGEST = 1 << 14
+
+Role = Literal["client", "server"]
+Taken = Literal["taken", "full", "ended"]
+
+
+class MediaKeys(msgspec.Struct, frozen=True):
+    """What a handshake is for: sessions for either direction, and what `send` was made of, where that is known."""
+
+    receive: SrtpSession
+    send: SrtpSession
+    master: SrtpKeys | None
+
+
+class _OneContext(RTCCertificate):
+    """Gives every transport the same OpenSSL context; aiortc makes one for each, of 23 KiB."""
+
+    _context: SSL.Context | None = None
+
+    def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
+        if self._context is None:
+            context = super()._create_ssl_context(srtp_profiles)
+            # Nobody resumes a session, and shared contexts would collect them all.
+            context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+            context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+            self._context = context
+        return self._context
+
+
+class _Wire:
+    """What aiortc's DTLS transport takes for an ICE transport: datagrams in, datagrams out."""
+
+    role = "controlled"
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self._datagrams: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE + 1)
+        self._write = send
+
+    async def _recv(self) -> bytes:
+        data = await self._datagrams.get()
+        if data is None:
+            raise ConnectionError("closed")
+        return data
+
+    async def _send(self, data: bytes) -> None:
+        self._write(data)
+
+    def put(self, data: bytes) -> bool:
+        """False when the queue is full; DTLS repeats what is lost."""
+        if self._datagrams.qsize() >= QUEUE:
+            return False
+        self._datagrams.put_nowait(data)
+        return True
+
+    def rest(self) -> list[bytes]:
+        """What nobody has read."""
+        found = [self._datagrams.get_nowait() for _ in range(self._datagrams.qsize())]
+        return [data for data in found if data is not None]
+
+    def end(self) -> None:
+        if not self._datagrams.full():
+            self._datagrams.put_nowait(None)
+
+
+class Certificate:
+    """The worker's certificate, shown to every client."""
+
+    def __init__(self) -> None:
+        self._certificate = _OneContext.generateCertificate()
+        fingerprints = {f.algorithm: f.value for f in self._certificate.getFingerprints()}
+        self.fingerprint = fingerprints["sha-256"]
+
+    def dtls(self, wire: _Wire, role: Role) -> RTCDtlsTransport:
+        transport = RTCDtlsTransport(cast(RTCIceTransport, wire), [self._certificate])
+        transport._set_role(role)
+        return transport
+
+
+class Association:
+    """What a client's association needs at the time, which is less and less.
+
+    Until the handshake is over, aiortc's transport. Then its OpenSSL connection alone, which sends our last
+    flight again if the client has lost it (RFC 6347 section 4.2.4). Once `settle`d, the keys of its records: a
+    hundred bytes of the eighty thousand.
+    """
+
+    __slots__ = ("_certificate", "_connection", "_records", "_role", "_send", "_wire")
+
+    def __init__(self, certificate: Certificate, send: Callable[[bytes], None]) -> None:
+        self._certificate = certificate
+        self._send = send
+        self._role: Role = "server"
+        self._wire: _Wire | None = _Wire(send)
+        self._connection: SSL.Connection | None = None
+        self._records: RecordKeys | None = None
+
+    async def shake_hands(
+        self, role: Role, fingerprints: Iterable[Fingerprint]
+    ) -> MediaKeys | None:
+        """None when it failed, or the client's certificate is another. To be called once; may be cancelled."""
+        assert self._wire is not None
+        self._role = role
+        dtls = self._certificate.dtls(self._wire, role)
+        await dtls.start(_parameters(fingerprints))
+        if dtls.state != "connected" or dtls._task is None:
+            return None
+        # It would go on reading, with a task for each client.
+        dtls._task.cancel()
+        self._connection = dtls._ssl
+        return MediaKeys(dtls._rx_srtp, dtls._tx_srtp, send_keys(dtls))
+
+    def backlog(self) -> list[bytes]:
+        """Datagrams that came as the handshake ended, and were meant for what comes after. To be called once."""
+        wire, self._wire = self._wire, None
+        return wire.rest() if wire else []
+
+    def received(self, data: bytes) -> Taken:
+        """`full`: there was no room for it. `ended`: the client has closed the association."""
+        if self._wire is not None:
+            return "taken" if self._wire.put(data) else "full"
+        if self._connection is not None:
+            return "ended" if self._feed(self._connection, data) else "taken"
+        if self._records is not None and dtls_records.ends(self._records, data):
+            return "ended"
+        return "taken"
+
+    @property
+    def settled(self) -> bool:
+        """OpenSSL is not needed any more."""
+        return self._records is not None
+
+    def settle(self) -> None:
+        """Let go of OpenSSL: the client has our last flight. Not with a cipher or version that needs it to the end."""
+        connection = self._connection
+        if connection is None or connection.get_protocol_version_name() != dtls_records.VERSION:
+            return
+        cipher = connection.get_cipher_name()
+        secret = connection.master_key()
+        ours, theirs = connection.server_random(), connection.client_random()
+        if cipher not in dtls_records.CIPHERS or secret is None or ours is None or theirs is None:
+            return
+        self._records = RecordKeys.derive(
+            cipher, secret, theirs, ours, is_server=self._role == "server"
+        )
+        self._connection = None
+
+    def close(self) -> None:
+        """Say goodbye, if there is anything to say it with."""
+        connection, records = self._connection, self._records
+        self._connection = self._records = None
+        if self._wire is not None:
+            self._wire.end()
+        if records is not None:
+            self._send(dtls_records.close_notify(records))
+        elif connection is not None:
+            try:
+                connection.shutdown()
+            except SSL.Error:
+                return  # broken already
+            self._flush(connection)
+
+    def _feed(self, connection: SSL.Connection, data: bytes) -> bool:
+        """Whether the client has closed, be it by a fatal alert."""
+        connection.bio_write(data)
+        with suppress(
+            SSL.Error
+        ):  # nothing to read, or not authentic: what there is to know is in the state
+            connection.recv(_LARGEST)
+        self._flush(connection)
+        return bool(connection.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
+
+    def _flush(self, connection: SSL.Connection) -> None:
+        try:
+            data = connection.bio_read(_LARGEST)
+        except SSL.Error:
+            return  # nothing to send
+        self._send(data)
+
+
+def send_keys(dtls: RTCDtlsTransport) -> SrtpKeys | None:
+    """What `_tx_srtp` was made of (RFC 5764 section 4.2); None when the client did not agree to AES-GCM."""
+    connection = dtls._ssl
+    if connection is None:
+        return None
+    agreed = connection.get_selected_srtp_profile()
+    for profile in dtls._srtp_profiles:
+        if profile.openssl_profile != agreed or b"GCM" not in agreed:
+            continue
+        length = 2 * (profile.key_length + profile.salt_length)
+        exported = connection.export_keying_material(b"EXTRACTOR-dtls_srtp", length)
+        ours = profile.get_key_and_salt(exported, 1 if dtls._role == "server" else 0)
+        return SrtpKeys(ours[: profile.key_length], ours[profile.key_length :])
+    return None
+
+
+def _parameters(fingerprints: Iterable[Fingerprint]) -> RTCDtlsParameters:
+    return RTCDtlsParameters(
+        fingerprints=[
+            RTCDtlsFingerprint(algorithm=item.algorithm, value=item.value) for item in fingerprints
+        ]
+    )

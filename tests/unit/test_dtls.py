@@ -1,0 +1,346 @@
+"""An association against OpenSSL's own client: the handshake, a lost last flight, what stays, and every way to end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from hypothesis import given
+from hypothesis import strategies as st
+from OpenSSL import SSL
+from sfu_stubs import StubPath
+
+from sfu import dtls_records
+from sfu.dtls import Association, Certificate, Role
+from sfu.dtls_records import CIPHERS, RecordKeys
+from sfu.endpoint import Endpoint
+from sfu.path import Address, Datagram, Inbound
+from sfu.peer import CLOSED_BY_CLIENT, SETTLED_AFTER_US, Peer
+from sfu.sdp.remote import Fingerprint
+
+GCM, CHACHA, CBC = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-ECDSA-AES128-SHA",
+)
+OURS = Certificate()
+THEIRS = RTCCertificate.generateCertificate()
+SECOND = 1_000_000
+HOME: Address = ("192.0.2.10", 5000)
+
+
+class Client:
+    """OpenSSL without a network: datagrams are handed over."""
+
+    def __init__(self, cipher: str = GCM, role: Role = "client") -> None:
+        context = THEIRS._create_ssl_context(SRTP_PROFILES)
+        context.set_cipher_list(cipher.encode())
+        self.connection = SSL.Connection(context, None)
+        if role == "client":
+            self.connection.set_connect_state()
+        else:
+            self.connection.set_accept_state()
+        self.finished = False
+
+    def takes(self, datagrams: list[bytes]) -> bytes:
+        """What it answers, if anything."""
+        for data in datagrams:
+            self.connection.bio_write(data)
+        if not self.finished:
+            try:
+                self.connection.do_handshake()
+                self.finished = True
+            except SSL.WantReadError:
+                pass
+        return self.output()
+
+    def output(self) -> bytes:
+        try:
+            return self.connection.bio_read(1 << 14)
+        except SSL.WantReadError:
+            return b""
+
+    def close(self) -> bytes:
+        self.connection.shutdown()
+        return self.output()
+
+    @property
+    def told_of_the_end(self) -> bool:
+        with pytest.raises(SSL.Error) as refused:
+            self.connection.recv(1500)
+        return isinstance(refused.value, SSL.ZeroReturnError)
+
+    async def repeats(self) -> bytes:
+        """Its flight once more, when its timer has run out."""
+        async with asyncio.timeout(10):
+            while not (flight := self.output()):
+                await asyncio.sleep(self.connection.DTLSv1_get_timeout() or 0.001)
+                self.connection.DTLSv1_handle_timeout()
+        return flight
+
+
+def fingerprints() -> frozenset[Fingerprint]:
+    return frozenset(Fingerprint(f.algorithm, f.value) for f in THEIRS.getFingerprints())
+
+
+class Line:
+    """A client and an association; every datagram is delivered at once."""
+
+    def __init__(self, cipher: str = GCM, role: Role = "server") -> None:
+        self.sent: list[bytes] = []
+        self.association = Association(OURS, self.sent.append)
+        self.role = role
+        self.client = Client(cipher, "client" if role == "server" else "server")
+
+    async def connect(self) -> None:
+        task = asyncio.create_task(self.association.shake_hands(self.role, fingerprints()))
+        async with asyncio.timeout(10):
+            while not (task.done() and self.client.finished):
+                if answer := self.client.takes(self.taken()):
+                    assert self.association.received(answer) == "taken"
+                await asyncio.sleep(0)
+        assert await task
+        assert self.association.backlog() == []
+
+    def taken(self) -> list[bytes]:
+        found = self.sent.copy()
+        self.sent.clear()
+        return found
+
+
+@pytest.mark.parametrize("role", ["server", "client"])
+@pytest.mark.parametrize("settled", [False, True])
+@pytest.mark.parametrize("cipher", [GCM, CHACHA, CBC])
+async def test_the_client_closes(cipher: str, settled: bool, role: Role) -> None:
+    line = Line(cipher, role)
+    await line.connect()
+    if settled:
+        line.association.settle()
+    assert line.association.settled == (settled and cipher != CBC)
+    assert line.association.received(line.client.close()) == "ended"
+
+
+@pytest.mark.parametrize("role", ["server", "client"])
+@pytest.mark.parametrize("settled", [False, True])
+@pytest.mark.parametrize("cipher", [GCM, CHACHA, CBC])
+async def test_we_close(cipher: str, settled: bool, role: Role) -> None:
+    line = Line(cipher, role)
+    await line.connect()
+    if settled:
+        line.association.settle()
+    line.association.close()
+    (farewell,) = line.taken()
+    line.client.connection.bio_write(farewell)
+    assert line.client.told_of_the_end
+    line.association.close()
+    assert line.taken() == [], "once"
+
+
+async def test_a_client_that_lost_our_last_flight_gets_it_again() -> None:
+    line = Line()
+    task = asyncio.create_task(line.association.shake_hands("server", fingerprints()))
+    async with asyncio.timeout(10):
+        while not task.done():
+            if answer := line.client.takes(line.taken()):
+                line.association.received(answer)
+            await asyncio.sleep(0)
+    assert await task
+    line.association.backlog()
+    assert line.taken(), "lost on the way"
+    assert not line.client.finished
+    assert line.association.received(await line.client.repeats()) == "taken"
+    line.client.takes(line.taken())
+    assert line.client.finished
+
+
+async def test_what_is_not_an_authentic_end_is_none() -> None:
+    line = Line()
+    await line.connect()
+    goodbye = line.client.close()
+    line.association.settle()
+    for at in range(len(goodbye)):
+        broken = goodbye[:at] + bytes([goodbye[at] ^ 1]) + goodbye[at + 1 :]
+        assert line.association.received(broken) == "taken", f"octet {at}"
+        assert line.association.received(goodbye[:at]) == "taken"
+    other = Line()
+    await other.connect()
+    assert line.association.received(other.client.close()) == "taken", "another association's"
+    assert line.taken() == []
+    assert line.association.received(b"\x16" + goodbye[1:] + goodbye) == "ended", (
+        "behind another record"
+    )
+
+
+async def test_application_data_is_no_end() -> None:
+    for settled in (False, True):
+        line = Line()
+        await line.connect()
+        if settled:
+            line.association.settle()
+        line.client.connection.send(b"hello")
+        assert line.association.received(line.client.output()) == "taken"
+
+
+async def test_another_certificate_gets_no_keys() -> None:
+    line = Line()
+    stranger = Fingerprint("sha-256", ":".join(["00"] * 32))
+    task = asyncio.create_task(line.association.shake_hands("server", [stranger]))
+    async with asyncio.timeout(10):
+        while not task.done():
+            if answer := line.client.takes(line.taken()):
+                line.association.received(answer)
+            await asyncio.sleep(0)
+    assert await task is None
+
+
+# the records themselves
+
+
+def keys(*, is_server: bool, cipher: str = GCM) -> RecordKeys:
+    return RecordKeys.derive(cipher, bytes(48), bytes(32), bytes(range(32)), is_server=is_server)
+
+
+def sealed_alert(level: int, description: int, number: int = 1 << 48 | 7) -> bytes:
+    """As the client seals it, by AES-GCM."""
+    key, salt = keys(is_server=False).half(of_server=False)
+    explicit = number.to_bytes(8, "big")
+    covered = explicit + b"\x15\xfe\xfd\x00\x02"
+    body = explicit + AESGCM(key).encrypt(salt + explicit, bytes([level, description]), covered)
+    return b"\x15\xfe\xfd" + explicit + len(body).to_bytes(2, "big") + body
+
+
+@pytest.mark.parametrize(
+    ("level", "description", "end"),
+    [
+        (1, 0, True),  # close_notify
+        (2, 0, True),
+        (2, 80, True),  # fatal: internal_error
+        (1, 90, False),  # user_canceled: a warning, close_notify follows
+        (1, 100, False),  # no_renegotiation
+    ],
+)
+def test_which_alerts_end_it(level: int, description: int, end: bool) -> None:
+    assert dtls_records.ends(keys(is_server=True), sealed_alert(level, description)) is end
+
+
+def test_an_alert_of_another_epoch_is_none() -> None:
+    assert not dtls_records.ends(keys(is_server=True), sealed_alert(1, 0, number=7))
+    assert not dtls_records.ends(keys(is_server=True), sealed_alert(1, 0, number=2 << 48 | 7))
+
+
+def test_ours_does_not_end_us() -> None:
+    """Sent back by somebody, it is sealed with the wrong half."""
+    for cipher in CIPHERS:
+        server, client = keys(is_server=True, cipher=cipher), keys(is_server=False, cipher=cipher)
+        farewell = dtls_records.close_notify(server)
+        assert dtls_records.ends(client, farewell)
+        assert not dtls_records.ends(server, farewell)
+
+
+def test_other_ciphers_are_refused() -> None:
+    with pytest.raises(ValueError, match="AES128-SHA"):
+        keys(is_server=True, cipher=CBC)
+
+
+@given(st.binary(max_size=120))
+def test_any_bytes_are_read(data: bytes) -> None:
+    assert not dtls_records.ends(keys(is_server=True), data)
+    assert not dtls_records.ends(keys(is_server=True), b"\x15\xfe\xfd\x00\x01" + data)
+
+
+# when a peer lets go
+
+
+class Owner:
+    def __init__(self) -> None:
+        self.connected = 0
+        self.lost: list[str] = []
+
+    def peer_connected(self, peer: Peer) -> None:
+        self.connected += 1
+
+    def peer_lost(self, peer: Peer, reason: str) -> None:
+        self.lost.append(reason)
+
+    def unknown_ssrc(self, peer: Peer, ssrc: int, payload_type: int) -> None: ...
+
+
+class Desk:
+    """An endpoint with one peer and its client."""
+
+    def __init__(self) -> None:
+        self.path = StubPath()
+        self.endpoint = Endpoint(self.path, OURS, [("192.0.2.1", 7882)])
+        self.owner = Owner()
+        self.client = Client()
+        self.now_us = 10 * SECOND
+        self.peer = self.endpoint.open_peer(self.owner, self.now_us)
+
+    async def connect(self) -> None:
+        self.endpoint._claim(HOME, self.peer, self.now_us)
+        self.peer.checked(HOME, self.peer.ufrag, nominated=True, now_us=self.now_us)
+        self.peer.expect(fingerprints(), active=False)
+        async with asyncio.timeout(10):
+            while not (self.client.finished and self.owner.connected):
+                self.receive(self.client.takes(self.sent()))
+                await asyncio.sleep(0)
+
+    def sent(self) -> list[bytes]:
+        found = [data for data, _ in self.path.sent]
+        self.path.sent.clear()
+        return found
+
+    def receive(self, data: bytes) -> None:
+        if data:
+            self.endpoint.dispatch(Inbound(dtls=[Datagram(data, HOME)]), self.now_us)
+
+    def look(self, seconds: float) -> int:
+        """Let time pass; how many have settled since the start."""
+        self.now_us += int(seconds * SECOND)
+        self.peer.last_check_us = self.now_us
+        self.endpoint.expire(self.now_us, 20 * SECOND)
+        return self.endpoint.counters["peers_settled"]
+
+
+async def test_openssl_stays_until_media_has_come() -> None:
+    desk = Desk()
+    await desk.connect()
+    assert desk.look(1) == 0
+    assert desk.look(60) == 0
+    desk.path.heard_us = desk.now_us
+    assert desk.look(1) == 1
+    assert desk.look(1) == 1, "once"
+    desk.receive(desk.client.close())
+    assert desk.owner.lost == [CLOSED_BY_CLIENT]
+    (answer,) = desk.sent()
+    desk.client.connection.bio_write(answer)
+    assert desk.client.told_of_the_end, "RFC 5246 section 7.2.1: who is told says so too"
+    assert not any(desk.endpoint.leftovers().values())
+
+
+async def test_or_until_nobody_can_ask_for_the_last_flight_any_more() -> None:
+    desk = Desk()
+    await desk.connect()
+    assert desk.look(1) == 0
+    assert desk.look(SETTLED_AFTER_US / SECOND - 0.1) == 0
+    assert desk.look(0.1) == 1
+    desk.peer.close()
+    (farewell,) = desk.sent()
+    desk.client.connection.bio_write(farewell)
+    assert desk.client.told_of_the_end
+
+
+async def test_a_peer_that_is_closed_while_hands_are_shaken_leaves_no_task() -> None:
+    desk = Desk()
+    desk.endpoint._claim(HOME, desk.peer, desk.now_us)
+    desk.peer.checked(HOME, desk.peer.ufrag, nominated=True, now_us=desk.now_us)
+    desk.peer.expect(fingerprints(), active=False)
+    desk.receive(desk.client.takes([]))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await desk.endpoint.close()
+    assert desk.owner.connected == 0
+    assert desk.owner.lost == []
+    assert len(asyncio.all_tasks()) == 1
