@@ -1,13 +1,14 @@
 """Who gets in, who waits, who goes: joining, the waiting room, leaving, and the access list.
 
-A permanent meeting is open to its access list. Into a scheduled one only moderators walk straight; everyone
-else, members included, has one row in the waiting room:
+A permanent meeting is open to its access list. Into a scheduled one only moderators walk straight. Where a meeting
+has a door, the door says who does (see `door`). Everyone else, members included, has one row in the waiting room:
 
     no row --join--> WAITING --accept--> ACCEPTED --join--> in the meeting, no row
+                     WAITING --accept--> in the meeting, no row: one who `enters` by being let in
                      WAITING, ACCEPTED --reject, withdraw, channel gone, stop--> no row
 
-Accepting makes the user a member. Being in already is decided first: the same channel again is a conflict,
-another one takes over.
+Accepting makes the user a member, and so does walking in through a door. Being in already is decided first: the
+same channel again is a conflict, another one takes over.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from conference.domain import door
+from conference.domain.door import Door, Guest
 from conference.domain.facts import Audience, Outgoing
-from conference.domain.lifecycle import stopped
+from conference.domain.lifecycle import started, stopped
 from conference.domain.meeting import (
     Change,
     Command,
@@ -29,7 +32,7 @@ from conference.domain.meeting import (
     with_item,
     without,
 )
-from conference.domain.policy import require_member, require_moderator
+from conference.domain.policy import require_member, require_moderator, require_participant
 from conference.errors import Conflict, MediaFailed, NotFound
 from schemas.events import (
     ParticipantClashed,
@@ -44,12 +47,21 @@ from schemas.terms import QueueStatus, QueueUpdateStatus, UserType
 
 
 class Join(Command, frozen=True, kw_only=True):
-    """`queue_id` is a channel of the user's; the flags say what the user would like to publish."""
+    """`queue_id` is a channel of the user's; `audio` and `video` say what the user would like to publish.
+
+    `email`, `org` and `anonymous` are for the meeting's door, if it has one. `starts`: a meeting that is not active
+    is started. `enters`: somebody who has to wait is in once they are let in, without joining again.
+    """
 
     by: UUID
     queue_id: UUID
     audio: bool
     video: bool
+    email: str = ""
+    org: str = ""
+    anonymous: bool = False
+    starts: bool = False
+    enters: bool = False
 
 
 class Leave(Command, frozen=True, kw_only=True):
@@ -62,6 +74,13 @@ class UpdateQueued(Command, frozen=True, kw_only=True):
     by: UUID
     user: UUID
     status: QueueUpdateStatus
+
+
+class Eject(Command, frozen=True, kw_only=True):
+    """A moderator takes `user` out of the meeting."""
+
+    by: UUID
+    user: UUID
 
 
 class ChannelGone(Command, frozen=True, kw_only=True):
@@ -124,10 +143,30 @@ def join(meeting: Meeting, command: Join, now: datetime) -> Change:
 
 
 def _way_in(meeting: Meeting, command: Join) -> Way:
-    standing = _standing(meeting, command.by)
+    standing, row = _standing(meeting, command.by), _row(meeting, command)
+    if meeting.door is not None:
+        guest = _guest(meeting, meeting.door, command)
+        return "enter" if door.walks_in(meeting.door, guest) else SCHEDULED_DOOR[standing, row]
     if not meeting.scheduled:
         return PERMANENT_DOOR[standing]
-    return SCHEDULED_DOOR[standing, _row(meeting, command)]
+    return SCHEDULED_DOOR[standing, row]
+
+
+def _guest(meeting: Meeting, at: Door, command: Join) -> Guest:
+    return door.guest(
+        at,
+        meeting.members.get(command.by),
+        email=command.email,
+        org=command.org,
+        anonymous=command.anonymous,
+    )
+
+
+def _role(meeting: Meeting, command: Join) -> UserType:
+    """What the access list will say of them once they are in."""
+    if meeting.door is None:
+        return meeting.members.get(command.by, UserType.REGISTERED)
+    return door.role_of(meeting.door, _guest(meeting, meeting.door, command))
 
 
 def _standing(meeting: Meeting, user: UUID) -> Standing:
@@ -146,8 +185,12 @@ def _row(meeting: Meeting, command: Join) -> Row:
 
 
 def _enter(meeting: Meeting, command: Join, now: datetime) -> Change:
+    listed = _listed(meeting, command.by, _role(meeting, command))
+    told: list[Outgoing] = []
     if not meeting.active:
-        raise MediaFailed("the meeting has not started", code="meeting_not_active")
+        if not command.starts:
+            raise MediaFailed("the meeting has not started", code="meeting_not_active")
+        listed, told = started(listed, command.by, now)
     participant = Participant(
         user_id=command.by,
         queue_id=command.queue_id,
@@ -155,13 +198,28 @@ def _enter(meeting: Meeting, command: Join, now: datetime) -> Change:
         wants_audio=command.audio,
         wants_video=command.video,
     )
-    entered = replace(
+    entered, joined = _seat(listed, participant, now)
+    return entered, told + joined
+
+
+def _seat(
+    meeting: Meeting, participant: Participant, now: datetime
+) -> tuple[Meeting, list[Outgoing]]:
+    user = participant.user_id
+    seated = replace(
         meeting,
-        participants=with_item(meeting.participants, command.by, participant),
-        queue=without(meeting.queue, command.by),
+        participants=with_item(meeting.participants, user, participant),
+        queue=without(meeting.queue, user),
     )
-    event = ParticipantJoined(sent_date=now, meeting_id=meeting.id, user_id=command.by)
-    return entered, [Outgoing(event=event, audience=meeting.to_members())]
+    event = ParticipantJoined(sent_date=now, meeting_id=meeting.id, user_id=user)
+    return seated, [Outgoing(event=event, audience=meeting.to_members())]
+
+
+def _listed(meeting: Meeting, user: UUID, role: UserType) -> Meeting:
+    """On the access list as `role` at least."""
+    if user in meeting.members and role is not UserType.MODERATOR:
+        return meeting
+    return replace(meeting, members=with_item(meeting.members, user, role))
 
 
 def _take_over(meeting: Meeting, present: Participant, command: Join, now: datetime) -> Change:
@@ -195,6 +253,8 @@ def _queue_up(meeting: Meeting, command: Join, now: datetime) -> Change:
         queue_id=command.queue_id,
         status=QueueStatus.WAITING,
         queued_at=before.queued_at if before else now,
+        role=_role(meeting, command),
+        enters=command.enters,
     )
     queued = replace(meeting, queue=with_item(meeting.queue, command.by, entry))
     if before is not None and before.status is QueueStatus.WAITING:
@@ -219,16 +279,25 @@ def update_queued(meeting: Meeting, command: UpdateQueued, now: datetime) -> Cha
 
 
 def _accept(meeting: Meeting, entry: QueueEntry, now: datetime) -> Change:
-    members = meeting.members
-    if entry.user_id not in members:
-        members = with_item(members, entry.user_id, UserType.REGISTERED)
-    accepted = replace(entry, status=QueueStatus.ACCEPTED)
     event = WaitingParticipantAccepted(sent_date=now, meeting_id=meeting.id, user_id=entry.user_id)
     audience = meeting.to_moderators() | _only(entry.queue_id)
-    changed = replace(
-        meeting, members=members, queue=with_item(meeting.queue, entry.user_id, accepted)
-    )
-    return changed, [Outgoing(event=event, audience=audience)]
+    told = [Outgoing(event=event, audience=audience)]
+    listed = _listed(meeting, entry.user_id, entry.role)
+    if entry.enters:
+        entered, walked = _walk_in(listed, entry, now)
+        return entered, told + walked
+    accepted = replace(entry, status=QueueStatus.ACCEPTED)
+    return replace(listed, queue=with_item(meeting.queue, entry.user_id, accepted)), told
+
+
+def _walk_in(meeting: Meeting, entry: QueueEntry, now: datetime) -> tuple[Meeting, list[Outgoing]]:
+    """Nothing would come from their client that a meeting not active could wait for: so it starts."""
+    told: list[Outgoing] = []
+    if not meeting.active:
+        meeting, told = started(meeting, entry.user_id, now)
+    participant = Participant(user_id=entry.user_id, queue_id=entry.queue_id, joined_at=now)
+    entered, joined = _seat(meeting, participant, now)
+    return entered, told + joined
 
 
 def _reject(meeting: Meeting, entry: QueueEntry, now: datetime) -> tuple[Meeting, list[Outgoing]]:
@@ -247,6 +316,19 @@ def leave(meeting: Meeting, command: Leave, now: datetime) -> Change:
     if command.by not in meeting.participants:
         return meeting, []
     return _take_out(meeting, command.by, now)
+
+
+def eject(meeting: Meeting, command: Eject, now: datetime) -> Change:
+    """They are no moderator any more, so that a waiting room holds them back next time.
+
+    Raises Conflict for the owner, NotFound for someone who is not in the meeting.
+    """
+    require_moderator(meeting, command.by)
+    require_participant(meeting, command.user)
+    if command.user == meeting.owner_id:
+        raise Conflict("the owner of a meeting can't be taken out of it", code="owner_stays")
+    members = with_item(meeting.members, command.user, UserType.REGISTERED)
+    return _take_out(replace(meeting, members=members), command.user, now)
 
 
 def _take_out(meeting: Meeting, user: UUID, now: datetime) -> tuple[Meeting, list[Outgoing]]:

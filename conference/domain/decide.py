@@ -20,6 +20,7 @@ RULES: dict[type[Command], Rule] = {
     admission.Join: admission.join,
     admission.Leave: admission.leave,
     admission.UpdateQueued: admission.update_queued,
+    admission.Eject: admission.eject,
     admission.ChannelGone: admission.channel_gone,
     admission.SetMember: admission.set_member,
     admission.RemoveMember: admission.remove_member,

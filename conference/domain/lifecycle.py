@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from conference.domain.facts import Outgoing
 from conference.domain.meeting import Change, Command, Meeting
-from conference.domain.policy import require_member
+from conference.domain.policy import require_member, require_moderator, require_owner
 from schemas.events import MeetingCreated, MeetingDeleted, MeetingStarted, MeetingStopped
 from schemas.terms import UserType
 
@@ -48,23 +48,29 @@ def created(draft: Meeting, now: datetime) -> tuple[Meeting, list[Outgoing]]:
 
 def start(meeting: Meeting, command: Start, now: datetime) -> Change:
     require_member(meeting, command.by)
+    if not meeting.active and command.worker is not None:
+        meeting = replace(meeting, worker_id=command.worker, media_epoch=meeting.media_epoch + 1)
+    return started(meeting, command.by, now)
+
+
+def started(meeting: Meeting, by: UUID, now: datetime) -> tuple[Meeting, list[Outgoing]]:
     if not meeting.active:
         meeting = replace(meeting, active=True, started_at=now)
-        if command.worker is not None:
-            meeting = replace(
-                meeting, worker_id=command.worker, media_epoch=meeting.media_epoch + 1
-            )
     event = MeetingStarted(
         sent_date=now,
         meeting_id=meeting.id,
-        starter_user=command.by,
+        starter_user=by,
         started_at=meeting.started_at or now,
     )
     return meeting, [Outgoing(event=event, audience=meeting.to_members())]
 
 
 def stop(meeting: Meeting, command: Stop, now: datetime) -> Change:
-    require_member(meeting, command.by)
+    """Behind a door anybody may have become a member, so there it takes a moderator."""
+    if meeting.door is None:
+        require_member(meeting, command.by)
+    else:
+        require_moderator(meeting, command.by)
     return stopped(meeting, now)
 
 
@@ -79,7 +85,11 @@ def stopped(meeting: Meeting, now: datetime) -> tuple[Meeting, list[Outgoing]]:
 
 
 def delete(meeting: Meeting, command: Delete, now: datetime) -> Change:
-    require_member(meeting, command.by)
+    """Behind a door: its owner alone."""
+    if meeting.door is None:
+        require_member(meeting, command.by)
+    else:
+        require_owner(meeting, command.by)
     return _gone(meeting, now)
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from conference.domain.door import Door
 from conference.domain.facts import Audience, Outgoing
 from schemas.terms import MeetingType, QueueStatus, StreamType, UserType
 
@@ -44,16 +45,25 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Someone in the waiting room, with the channel of the client that waits."""
+    """Someone in the waiting room, with the channel of the client that waits.
+
+    `role`: what they become on the access list when they are let in. `enters`: their client does not join again
+    then, so being let in is being in.
+    """
 
     user_id: UUID
     queue_id: UUID
     status: QueueStatus
     queued_at: datetime
+    role: UserType = UserType.REGISTERED
+    enters: bool = False
 
 
 class Meeting(msgspec.Struct, frozen=True, kw_only=True):
-    """`worker_id` and `media_epoch` say where the media is; the epoch grows with each placement."""
+    """`worker_id` and `media_epoch` say where the media is; the epoch grows with each placement.
+
+    `door` decides who walks in; None: the type of the meeting does (see `admission`).
+    """
 
     id: UUID
     name: str
@@ -69,6 +79,7 @@ class Meeting(msgspec.Struct, frozen=True, kw_only=True):
     rec_user_id: UUID | None = None
     worker_id: str | None = None
     media_epoch: int = 0
+    door: Door | None = None
     members: Mapping[UUID, UserType] = {}
     participants: Mapping[UUID, Participant] = {}
     queue: Mapping[UUID, QueueEntry] = {}

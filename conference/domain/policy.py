@@ -20,6 +20,12 @@ def require_moderator(meeting: Meeting, user: UUID) -> None:
         raise Forbidden("only a moderator of this meeting may do that", code="not_a_moderator")
 
 
+def require_owner(meeting: Meeting, user: UUID) -> None:
+    """Raises Forbidden for anyone but the meeting's owner."""
+    if user != meeting.owner_id:
+        raise Forbidden("only the owner of this meeting may do that", code="not_the_owner")
+
+
 def require_participant(meeting: Meeting, user: UUID) -> Participant:
     """The user's participation. Raises NotFound when they are not in the meeting."""
     participant = meeting.participants.get(user)

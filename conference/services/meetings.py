@@ -136,18 +136,18 @@ class MeetingService:
 
     # --- coming and going ---------------------------------------------------------------------
 
-    async def join(
-        self, by: UUID, meeting_id: UUID, queue_id: UUID, *, audio: bool, video: bool
-    ) -> JoinStatus:
-        """Raises Forbidden too when the channel is not the caller's, or no longer."""
+    async def join(self, meeting_id: UUID, command: admission.Join) -> JoinStatus:
+        """`command.by` acts. Raises Forbidden too when the channel is not theirs, or no longer."""
 
         async def own_channel(conn: Connection) -> None:
-            if not await meetings.own_channel(conn, queue_id, by):
+            if not await meetings.own_channel(conn, command.queue_id, command.by):
                 raise Forbidden("queue-id is not a channel of yours", code="not_your_channel")
 
-        command = admission.Join(by=by, queue_id=queue_id, audio=audio, video=video)
         meeting = (await self._apply(meeting_id, command, own_channel)).meeting
-        return JoinStatus.ACCEPTED if by in meeting.participants else JoinStatus.WAITING
+        return JoinStatus.ACCEPTED if command.by in meeting.participants else JoinStatus.WAITING
+
+    async def eject(self, by: UUID, meeting_id: UUID, user: UUID) -> None:
+        await self._apply(meeting_id, admission.Eject(by=by, user=user))
 
     async def leave(self, by: UUID, meeting_id: UUID) -> None:
         await self._apply(meeting_id, admission.Leave(by=by))

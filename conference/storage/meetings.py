@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
+from conference.domain.door import Door
 from conference.domain.meeting import Item, Meeting, Participant, QueueEntry
 from schemas.terms import MeetingType, QueueStatus, UserType
 
@@ -15,7 +17,10 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 """A connection on its own or one lent by a pool."""
 
 _MEETING = """id, name, meeting_type, room_id, owner_id, join_code, active, created_at, started_at,
-    expiration, rec_started_at, rec_user_id, worker_id, media_epoch"""
+    expiration, rec_started_at, rec_user_id, worker_id, media_epoch, door"""
+
+_door_in = msgspec.json.Decoder(Door)
+_door_out = msgspec.json.Encoder()
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -101,6 +106,7 @@ def _meeting(
         rec_user_id=row["rec_user_id"],
         worker_id=row["worker_id"],
         media_epoch=row["media_epoch"],
+        door=_door_in.decode(row["door"]) if row["door"] else None,
         members=members,
         participants=participants,
         queue=queue,
@@ -126,6 +132,8 @@ def _queue_entry(row: asyncpg.Record) -> QueueEntry:
         queue_id=row["queue_id"],
         status=QueueStatus(row["status"]),
         queued_at=row["queued_at"],
+        role=UserType(row["role"]),
+        enters=row["enters"],
     )
 
 
@@ -136,8 +144,8 @@ async def insert(conn: Connection, meeting: Meeting) -> bool:
     """A new meeting with its access list; False when its room has one already."""
     written = await conn.fetchval(
         """insert into meetings (id, name, meeting_type, room_id, owner_id, join_code, active,
-               created_at, expiration)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+               created_at, expiration, door)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
            on conflict (room_id) do nothing returning id""",
         meeting.id,
         meeting.name,
@@ -148,6 +156,7 @@ async def insert(conn: Connection, meeting: Meeting) -> bool:
         meeting.active,
         meeting.created_at,
         meeting.expiration,
+        _json(meeting.door),
     )
     if written is None:
         return False
@@ -163,7 +172,8 @@ async def save(conn: Connection, before: Meeting, after: Meeting | None) -> None
     if _row(before) != _row(after):
         await conn.execute(
             """update meetings set name = $2, active = $3, started_at = $4, expiration = $5,
-                   rec_started_at = $6, rec_user_id = $7, worker_id = $8, media_epoch = $9
+                   rec_started_at = $6, rec_user_id = $7, worker_id = $8, media_epoch = $9,
+                   door = $10
                where id = $1""",
             after.id,
             *_row(after),
@@ -183,7 +193,12 @@ def _row(meeting: Meeting) -> tuple[object, ...]:
         meeting.rec_user_id,
         meeting.worker_id,
         meeting.media_epoch,
+        _json(meeting.door),
     )
+
+
+def _json(door: Door | None) -> str | None:
+    return _door_out.encode(door).decode() if door else None
 
 
 async def _save_members(conn: Connection, before: Meeting, after: Meeting) -> None:
@@ -250,15 +265,23 @@ async def _save_queue(conn: Connection, before: Meeting, after: Meeting) -> None
             list(gone),
         )
     rows = [
-        (after.id, item.user_id, item.queue_id, item.status.value, item.queued_at)
+        (
+            after.id,
+            item.user_id,
+            item.queue_id,
+            item.status.value,
+            item.queued_at,
+            item.role.value,
+            item.enters,
+        )
         for _, item in _changed(before.queue, after.queue)
     ]
     if rows:
         await conn.executemany(
-            """insert into queue_entries (meeting_id, user_id, queue_id, status, queued_at)
-               values ($1, $2, $3, $4, $5)
+            """insert into queue_entries (meeting_id, user_id, queue_id, status, queued_at, role, enters)
+               values ($1, $2, $3, $4, $5, $6, $7)
                on conflict (meeting_id, user_id) do update set queue_id = excluded.queue_id,
-                   status = excluded.status""",
+                   status = excluded.status, role = excluded.role, enters = excluded.enters""",
             rows,
         )
 

@@ -13,6 +13,7 @@ from rig_view import View, read
 from conference.api.meetings import render
 from conference.domain import admission, lifecycle, media
 from conference.domain.decide import decide
+from conference.domain.door import AccessLevel, Door, LeaderAssignment
 from conference.domain.facts import Outgoing
 from conference.domain.meeting import Command, Meeting
 from conference.errors import DomainError
@@ -35,7 +36,30 @@ def queue_of(who: UUID, client: int) -> UUID:
 def joining(draw: st.DrawFn) -> Command:
     by = draw(user)
     queue_id = queue_of(by, draw(st.integers(0, 1)))
-    return admission.Join(by=by, queue_id=queue_id, audio=draw(st.booleans()), video=False)
+    return admission.Join(
+        by=by,
+        queue_id=queue_id,
+        audio=draw(st.booleans()),
+        video=False,
+        email=draw(st.sampled_from(["", "bob@example.com", "carol@example.com"])),
+        org=draw(st.sampled_from(["", "example"])),
+        anonymous=draw(st.booleans()),
+        starts=draw(st.booleans()),
+        enters=draw(st.booleans()),
+    )
+
+
+doors = st.one_of(
+    st.none(),
+    st.builds(
+        Door,
+        access_level=st.sampled_from(AccessLevel),
+        automatic_leader_assignment=st.sampled_from(LeaderAssignment),
+        organizer_org=st.sampled_from(["", "example"]),
+        leaders=st.sampled_from([(), ("bob@example.com",)]),
+        attendees=st.sampled_from([(), ("carol@example.com",)]),
+    ),
+)
 
 
 @st.composite
@@ -50,6 +74,7 @@ commands = st.one_of(
     st.builds(lifecycle.Start, by=user, worker=st.sampled_from([None, "one"])),
     st.builds(lifecycle.Stop, by=user),
     st.builds(admission.Leave, by=user),
+    st.builds(admission.Eject, by=user, user=user),
     st.builds(
         admission.UpdateQueued,
         by=st.sampled_from([OWNER, OWNER, *OTHERS]),
@@ -110,7 +135,7 @@ def as_read(meeting: Meeting) -> View:
 
 
 class World:
-    def __init__(self, meeting_type: MeetingType) -> None:
+    def __init__(self, meeting_type: MeetingType, door: Door | None) -> None:
         draft = Meeting(
             id=UUID(int=99),
             name="x",
@@ -118,6 +143,7 @@ class World:
             owner_id=OWNER,
             join_code="abcdefghij",
             created_at=NOW,
+            door=door,
         )
         self.meeting, _ = lifecycle.created(draft, NOW)
         self.now = NOW
@@ -160,7 +186,7 @@ class World:
     def _check_invariants(self, before: Meeting, after: Meeting) -> None:
         assert after.participants.keys() <= after.members.keys()
         assert not (after.participants.keys() & after.queue.keys())
-        assert after.scheduled or not after.queue
+        assert after.scheduled or after.door or not after.queue
         assert after.active or not after.participants
         assert after.active or after.worker_id is None
         assert after.members[OWNER] is UserType.MODERATOR
@@ -170,14 +196,17 @@ class World:
         for entry in after.queue.values():
             if entry.status is QueueStatus.ACCEPTED:
                 assert entry.user_id in after.members
+                assert not entry.enters, "let in is in, for those"
         if before.participants and not after.participants:
             assert not after.active, "the last one out stops the meeting"
 
 
-@given(st.sampled_from(MeetingType), st.lists(commands, min_size=15, max_size=40))
-@settings(max_examples=250, deadline=None)
-def test_events_carry_the_state(meeting_type: MeetingType, steps: list[Command]) -> None:
-    world = World(meeting_type)
+@given(st.sampled_from(MeetingType), doors, st.lists(commands, min_size=15, max_size=40))
+@settings(max_examples=300, deadline=None)
+def test_events_carry_the_state(
+    meeting_type: MeetingType, door: Door | None, steps: list[Command]
+) -> None:
+    world = World(meeting_type, door)
     world.step(lifecycle.Start(by=OWNER, worker="one"))
     for who in USERS[:3]:
         world.step(admission.SetMember(by=OWNER, user=who, user_type=UserType.MODERATOR))

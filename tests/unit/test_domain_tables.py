@@ -254,6 +254,7 @@ def test_the_domain_touches_no_io() -> None:
         "conference.domain",
         "conference.errors",
         "datetime",
+        "enum",
         "msgspec",
         "msgspec.structs",
         "schemas",

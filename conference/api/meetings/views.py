@@ -10,6 +10,7 @@ from aiohttp import web
 from conference.api.auth import caller
 from conference.api.body import answer, no_content, path_id, read, uuid
 from conference.api.meetings import render
+from conference.domain.admission import Join
 from conference.errors import BadRequest
 from conference.services.media import MediaService
 from conference.services.meetings import MeetingService, NewMeeting
@@ -66,13 +67,16 @@ class MeetingViews:
         meeting_id = _meeting(request)
         queue_id = _queue_id(request)
         wanted = await read(request, wire.JoinSettings)
-        status = await self._meetings.join(
-            _user(request),
-            meeting_id,
-            queue_id,
+        who = caller(request)
+        join = Join(
+            by=who.user_id,
+            queue_id=queue_id,
             audio=wanted.audio_stream_enabled,
             video=wanted.video_stream_enabled,
+            email=who.email,
+            org=who.org,
         )
+        status = await self._meetings.join(meeting_id, join)
         return answer(wire.JoinMeetingResult(status=status))
 
     async def leave(self, request: web.Request) -> web.Response:
