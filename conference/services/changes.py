@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from conference.domain.decide import decide
+from conference.domain.facts import Outgoing
 from conference.domain.meeting import Command, Meeting
 from conference.errors import NotFound
 from conference.storage import meetings, outbox
@@ -40,6 +41,19 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
         return self.after
 
 
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """A change on its way: decided, not yet saved."""
+
+    before: Meeting
+    after: Meeting | None
+    command: Command
+    at: datetime
+
+
+Observer = Callable[[Connection, Decided], Awaitable[list[Outgoing]]]
+"""Adds what others are told of a change, in its transaction and under the meeting's lock. It may refuse it."""
+
+
 def no_such_meeting() -> NotFound:
     return NotFound("no such meeting", code="no_such_meeting")
 
@@ -52,6 +66,7 @@ class MeetingChanges:
         self._relay = relay
         self._clock = clock
         self._new_id = new_id
+        self.observers: list[Observer] = []
 
     async def apply(
         self, meeting_id: UUID, command: Command, guard: Guard | None = None
@@ -63,7 +78,11 @@ class MeetingChanges:
                 raise no_such_meeting()
             if guard is not None:
                 await guard(conn)
-            after, told = decide(before, command, self._clock())
+            now = self._clock()
+            after, told = decide(before, command, now)
+            decided = Decided(before=before, after=after, command=command, at=now)
+            for observer in self.observers:
+                told = [*told, *await observer(conn, decided)]
             await meetings.save(conn, before, after)
             await outbox.add(conn, meeting_id, told, self._new_id)
         if told:

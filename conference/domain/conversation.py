@@ -1,0 +1,287 @@
+"""A meeting as a UCWA application in it sees it, and what to tell the application when the meeting changes.
+
+A conversation is tied to the channel that its user joined with, whatever else that user has open:
+
+    standing   in the meeting                                       what it sees
+    in         a participant with this channel                      everyone in; a leader also the lobby
+    lobby      an entry of the waiting room with this channel       itself
+    out        neither                                              nothing: the conversation is over
+
+What is told is the difference between two sights. Replaying it gives the collections participants (events without
+`in`), attendees, leaders and lobby (events `in` them) as they are after the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from conference.domain.admission import (
+    ChannelGone,
+    Eject,
+    Join,
+    Leave,
+    RemoveMember,
+    UpdateQueued,
+)
+from conference.domain.meeting import Command, Meeting, Participant
+from schemas.terms import QueueStatus
+from schemas.ucwa_conversations import (
+    ConversationState,
+    ConversationView,
+    Ending,
+    InvitationView,
+    Modality,
+    Place,
+    Step,
+    StepType,
+    Subject,
+)
+
+Standing = Literal["in", "lobby", "out"]
+
+_STATE: dict[Standing, ConversationState] = {
+    "in": ConversationState.CONFERENCED,
+    "lobby": ConversationState.IN_LOBBY,
+    "out": ConversationState.DISCONNECTED,
+}
+_MODALITY_SUBJECT: dict[Modality, Subject] = {
+    Modality.AUDIO: "participantAudio",
+    Modality.VIDEO: "participantVideo",
+    Modality.APPLICATION_SHARING: "participantApplicationSharing",
+}
+
+
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """`queue_id`: the channel that joined. `invitation` is the operation that did it."""
+
+    application_id: str
+    meeting_id: UUID
+    user_id: UUID
+    queue_id: UUID
+    invitation: InvitationView
+    created_at: datetime
+    anonymous: bool = False
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """Somebody as the viewer sees them."""
+
+    place: Place
+    modalities: tuple[Modality, ...] = ()
+
+
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """`people` in the order of joining, the lobby last."""
+
+    standing: Standing
+    leader: bool = False
+    people: Mapping[UUID, Seen] = {}
+
+
+def standing(conversation: Conversation, meeting: Meeting | None) -> Standing:
+    if meeting is None:
+        return "out"
+    present = meeting.participants.get(conversation.user_id)
+    if present is not None and present.queue_id == conversation.queue_id:
+        return "in"
+    entry = meeting.queue.get(conversation.user_id)
+    if entry is not None and entry.queue_id == conversation.queue_id:
+        return "lobby"
+    return "out"
+
+
+def sight(conversation: Conversation, meeting: Meeting | None) -> Sight:
+    stands = standing(conversation, meeting)
+    if stands != "in" or meeting is None:
+        return Sight(standing=stands)
+    leader = meeting.is_moderator(conversation.user_id)
+    people = {
+        user: Seen(_place(meeting, user), modalities_of(participant))
+        for user, participant in meeting.participants.items()
+    }
+    if leader:
+        people |= {user: Seen("lobby") for user in waiting(meeting)}
+    return Sight(standing="in", leader=leader, people=people)
+
+
+def waiting(meeting: Meeting) -> list[UUID]:
+    """Who is in the lobby, longest first. Someone let in who has yet to walk in is not."""
+    return [
+        user
+        for user, entry in meeting.queue.items()
+        if entry.status is QueueStatus.WAITING and user not in meeting.participants
+    ]
+
+
+def _place(meeting: Meeting, user: UUID) -> Place:
+    return "leaders" if meeting.is_moderator(user) else "attendees"
+
+
+def modalities_of(participant: Participant) -> tuple[Modality, ...]:
+    flags = {
+        Modality.AUDIO: participant.audio,
+        Modality.VIDEO: participant.video,
+        Modality.APPLICATION_SHARING: participant.screen,
+    }
+    return tuple(modality for modality, on in flags.items() if on)
+
+
+def view(conversation: Conversation, meeting: Meeting) -> ConversationView:
+    """From the lobby neither who is in nor what goes on is seen."""
+    stands = standing(conversation, meeting)
+    inside = stands == "in"
+    on = {modality for item in meeting.participants.values() for modality in modalities_of(item)}
+    return ConversationView(
+        meeting_id=meeting.id,
+        state=_STATE[stands],
+        subject=meeting.name,
+        importance=conversation.invitation.importance,
+        thread_id=conversation.invitation.thread_id,
+        created=conversation.created_at,
+        expiration=meeting.expiration,
+        participant_count=len(meeting.participants) if inside else 0,
+        modalities=tuple(item for item in Modality if item in on) if inside else (),
+        leader=inside and meeting.is_moderator(conversation.user_id),
+    )
+
+
+# --- what to tell -----------------------------------------------------------------------------
+
+
+def news(conversation: Conversation, before: Meeting, after: Meeting | None) -> list[Step]:
+    """What the change means to this conversation, in order; nothing when it does not show."""
+    was, now = sight(conversation, before), sight(conversation, after)
+    if now.standing == "out" or after is None:
+        return _ended(was, conversation.user_id)
+    if was.standing == "out":
+        return _begun(was, now, conversation.user_id)
+    if was.standing == "lobby" and now.standing == "in":
+        return _admitted(was, now, conversation.user_id)
+    return _went_on(conversation, before, after)
+
+
+def _begun(was: Sight, now: Sight, user: UUID) -> list[Step]:
+    steps = [
+        _step("onlineMeetingInvitation", "started"),
+        _step("conversation", "added"),
+        _step("localParticipant", "added", user),
+        _step("onlineMeeting", "added"),
+        _step("conversation", "updated"),
+        *roster_news(was, now, user),
+    ]
+    if now.standing == "in":
+        steps.append(_step("onlineMeetingInvitation", "completed"))
+    return steps
+
+
+def _admitted(was: Sight, now: Sight, user: UUID) -> list[Step]:
+    """The invitation completes only once its user is in the roster."""
+    return [
+        _step("localParticipant", "updated", user),
+        _step("conversation", "updated"),
+        *roster_news(was, now, user),
+        _step("onlineMeetingInvitation", "completed"),
+    ]
+
+
+def _ended(was: Sight, user: UUID) -> list[Step]:
+    if was.standing == "out":
+        return []
+    over = [_step("localParticipant", "deleted", user), _step("conversation", "deleted")]
+    if was.standing == "lobby":
+        return [_step("onlineMeetingInvitation", "completed"), *over]
+    return over
+
+
+def _went_on(conversation: Conversation, before: Meeting, after: Meeting) -> list[Step]:
+    user = conversation.user_id
+    was, now = sight(conversation, before), sight(conversation, after)
+    steps = roster_news(was, now, user)
+    if was.leader != now.leader:
+        steps.append(_step("localParticipant", "updated", user))
+    if (before.name, before.door) != (after.name, after.door):
+        steps.append(_step("onlineMeeting", "updated"))
+    if now.standing == "in" and _media_moved(before, after):
+        steps.append(_step("mediaNegotiation", "updated"))
+    if view(conversation, before) != view(conversation, after):
+        steps.append(_step("conversation", "updated"))
+    return steps
+
+
+def _media_moved(before: Meeting, after: Meeting) -> bool:
+    return before.worker_id is not None and before.media_epoch != after.media_epoch
+
+
+def roster_news(was: Sight, now: Sight, viewer: UUID) -> list[Step]:
+    """Who came, went or moved, person by person; those who are gone first."""
+    gone = [user for user in was.people if user not in now.people]
+    steps: list[Step] = []
+    for user in [*gone, *now.people]:
+        before, after = was.people.get(user), now.people.get(user)
+        steps += _person_news(user, before, after)
+        stays = before is not None and after is not None and before.place == after.place
+        if stays and user != viewer and was.leader != now.leader:
+            # what the viewer may do with this person changed: the links differ
+            steps.append(_step("participant", "updated", user))
+    return steps
+
+
+def _person_news(user: UUID, before: Seen | None, after: Seen | None) -> list[Step]:
+    steps: list[Step] = []
+    if before is None:
+        steps.append(_step("participant", "added", user))
+    moved = before is None or after is None or before.place != after.place
+    if before is not None and moved:
+        steps.append(_step("participant", "deleted", user, before.place))
+    if after is not None and moved:
+        steps.append(_step("participant", "added", user, after.place))
+    if after is None:
+        steps.append(_step("participant", "deleted", user))
+        return steps
+    if before is not None and moved:
+        steps.append(_step("participant", "updated", user))
+    return steps + _modality_news(user, before.modalities if before else (), after.modalities)
+
+
+def _modality_news(
+    user: UUID, before: tuple[Modality, ...], after: tuple[Modality, ...]
+) -> list[Step]:
+    off = [_step(_MODALITY_SUBJECT[item], "deleted", user) for item in before if item not in after]
+    on = [_step(_MODALITY_SUBJECT[item], "added", user) for item in after if item not in before]
+    return off + on
+
+
+def _step(
+    what: Subject, kind: StepType, user: UUID | None = None, inside: Place | None = None
+) -> Step:
+    return Step(what=what, type=kind, user_id=user, inside=inside)
+
+
+# --- why it is over ---------------------------------------------------------------------------
+
+
+def ending(
+    conversation: Conversation, before: Meeting, after: Meeting | None, command: Command
+) -> Ending | None:
+    """Why the conversation is over; None when its own user, or the end of their channel, ended it."""
+    match command:
+        case ChannelGone(queue_id=queue_id) if queue_id == conversation.queue_id:
+            return None
+        case UpdateQueued(by=by, user=user) if user == conversation.user_id:
+            return "Canceled" if by == user else "Denied"
+        case Eject(user=user) if user == conversation.user_id:
+            return "Ejected"
+        case RemoveMember(by=by, user=user) if user == conversation.user_id:
+            return None if by == user else "Removed"
+        case Join(by=by) if by == conversation.user_id:
+            return "Removed"  # another client of the same user took over
+        case Leave(by=by) if by == conversation.user_id:
+            return None
+    if after is None or (before.active and not after.active):
+        return "Ended"
+    return None

@@ -1,0 +1,159 @@
+"""What a UCWA application is told of its conversations: one event per change, with all that rendering needs.
+
+Names follow the UCWA resources conversation, participant and onlineMeetingInvitation.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from schemas.events import Event, MeetingEvent
+from schemas.terms import Term
+from schemas.wire import Wire
+
+
+class ConversationState(Term):
+    CONNECTING = "Connecting"
+    IN_LOBBY = "InLobby"
+    CONFERENCED = "Conferenced"
+    DISCONNECTED = "Disconnected"
+
+
+class Importance(Term):
+    NORMAL = "Normal"
+    URGENT = "Urgent"
+    EMERGENCY = "Emergency"
+
+
+class Modality(Term):
+    AUDIO = "Audio"
+    VIDEO = "Video"
+    APPLICATION_SHARING = "ApplicationSharing"
+
+
+Place = Literal["lobby", "attendees", "leaders"]
+"""The collection of a conversation that somebody is in."""
+
+StepType = Literal["started", "added", "updated", "deleted", "completed"]
+Subject = Literal[
+    "onlineMeetingInvitation",
+    "conversation",
+    "localParticipant",
+    "onlineMeeting",
+    "participant",
+    "participantAudio",
+    "participantVideo",
+    "participantApplicationSharing",
+    "mediaNegotiation",
+]
+
+
+class Step(Wire, frozen=True, kw_only=True):
+    """One event as the application reads it. `user_id`: whose; `inside`: in which collection."""
+
+    what: Subject
+    type: StepType
+    user_id: UUID | None = None
+    inside: Place | None = None
+
+
+class Person(Wire, frozen=True, kw_only=True):
+    """Somebody in a meeting or its lobby. `uri`: a SIP URI."""
+
+    user_id: UUID
+    name: str
+    uri: str
+    place: Place
+    organizer: bool = False
+    anonymous: bool = False
+    source_network: Literal["SameEnterprise", "Federated", "Everyone"] | None = None
+    modalities: tuple[Modality, ...] = ()
+
+    @property
+    def in_lobby(self) -> bool:
+        return self.place == "lobby"
+
+
+class ConversationView(Wire, frozen=True, kw_only=True):
+    """A meeting as one application in it sees it. `leader`: whether its user may admit, eject and promote."""
+
+    meeting_id: UUID
+    state: ConversationState
+    subject: str
+    importance: Importance
+    thread_id: str
+    created: datetime
+    expiration: datetime | None = None
+    participant_count: int = 0
+    modalities: tuple[Modality, ...] = ()
+    leader: bool = False
+
+
+class InvitationView(Wire, frozen=True, kw_only=True):
+    """An operation of joining, as its application asked for it."""
+
+    id: str
+    operation_id: str
+    subject: str
+    importance: Importance
+    thread_id: str
+    online_meeting_uri: str
+    anonymous_display_name: str = ""
+
+
+Ending = Literal["Denied", "Ejected", "Ended", "Canceled", "Removed"]
+"""Why a conversation is over: the subcode of the reason."""
+
+
+class ConversationNews(MeetingEvent, frozen=True, kw_only=True, tag="UCWA_CONVERSATION"):
+    """`people`: those whom the steps are about. `conversation` is None once it is over; `ending` says why, unless
+    its user ended it."""
+
+    viewer: UUID
+    steps: tuple[Step, ...]
+    conversation: ConversationView | None = None
+    people: tuple[Person, ...] = ()
+    invitation: InvitationView | None = None
+    ending: Ending | None = None
+
+
+class AudioPreference(Term):
+    PHONE = "PhoneAudio"
+    VOIP = "VoipAudio"
+
+
+class GenericPolicy(Term):
+    NONE = "None"
+    DISABLED = "Disabled"
+    ENABLED = "Enabled"
+
+
+class MessageFormat(Term):
+    PLAIN = "Plain"
+    HTML = "Html"
+
+
+class IncomingModality(Term):
+    AUDIO = "Audio"
+    VIDEO = "Video"
+    PHONE_AUDIO = "PhoneAudio"
+    APPLICATION_SHARING = "ApplicationSharing"
+    MESSAGING = "Messaging"
+    DATA_COLLABORATION = "DataCollaboration"
+    PANORAMIC_VIDEO = "PanoramicVideo"
+
+
+class Communication(Wire, frozen=True, kw_only=True):
+    """What an application says of itself: how it wants to be reached."""
+
+    supported_modalities: tuple[IncomingModality, ...] = ()
+    supported_message_formats: tuple[MessageFormat, ...] = ()
+    audio_preference: AudioPreference = AudioPreference.VOIP
+    phone_number: str = ""
+    conversation_history: GenericPolicy = GenericPolicy.DISABLED
+
+
+class CommunicationChanged(Event, frozen=True, kw_only=True, tag="UCWA_COMMUNICATION_CHANGED"):
+    communication: Communication
