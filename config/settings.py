@@ -72,6 +72,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     command_timeout: Seconds = 5.0
     """How long an API process waits for a worker's reply."""
 
+    # UCWA
+    ucwa_strict_put: bool = False
+    """Whether a PUT needs If-Match and the resource's PUT token; the published samples have neither."""
+    ucwa_default_scopes: list[str] = [
+        "Conversations.Initiate",
+        "Conversations.Receive",
+        "Meetings.ReadWrite",
+        "User.ReadWrite",
+        "Contacts.ReadWrite",
+    ]
+    """Of a token that names none (RFC 6749 section 3.3)."""
+    ucwa_answer_within: Seconds = 30.0
+    """A request that is no pending GET is given up after this long (504), and one whose body is not there (408)."""
+
+    ucwa_applications_max: Annotated[int, msgspec.Meta(ge=1)] = 20
+    """A user's applications; one more, and the least recently used ends with TooManyApplications."""
+    ucwa_application_idle: Seconds = 900.0
+    """An application without a pending GET for this long ends with InactiveApplicationExpired."""
+    ucwa_activity_idle: Seconds = 1800.0
+    """So does one that made itself available, is in no meeting and reports no activity for this long."""
+    ucwa_refused_user_agents: list[str] = []
+    """Patterns, as of file names, of user agents that get UserAgentNotAllowed."""
+    ucwa_tombstones: Seconds = 86_400.0
+    """For how long an application that ended is told apart from one that never was."""
+    ucwa_resume_after: Seconds = 120.0
+    """A client whose channel nobody read for this long is told to resume: to drop what is transient."""
+
     # logging
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

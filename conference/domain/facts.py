@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from uuid import UUID
 
 import msgspec
 
 from schemas.events import Event
+
+
+class Urgency(IntEnum):
+    """How long an event may wait for others, where its reader said that some may: see bus/poll.lua."""
+
+    LOW = 0
+    MEDIUM = 1
+    HIGH = 2
 
 
 class Audience(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,3 +33,4 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
 
     event: Event
     audience: Audience
+    urgency: Urgency = Urgency.HIGH

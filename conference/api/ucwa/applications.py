@@ -1,0 +1,137 @@
+"""Applications: created once for a program, shown as a dashboard, deleted when it exits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import urlencode
+
+from conference.api.auth import Caller
+from conference.api.ucwa import etags
+from conference.api.ucwa.call import Call, Endpoint, Reply
+from conference.api.ucwa.resource import Link, Resource
+from conference.api.ucwa.urls import APPLICATIONS
+from conference.domain.application import Application, Identity
+from conference.services.ucwa.applications import ApplicationService
+
+Hub = Callable[[Application, Caller], Awaitable[Resource]]
+"""Builds one of the resources that are embedded in the dashboard."""
+
+_LONGEST = 100
+
+
+class ApplicationViews:
+    def __init__(self, service: ApplicationService, dashboard: Mapping[str, Hub]) -> None:
+        """`dashboard`: what is embedded, by its rel, in the order shown."""
+        self._service = service
+        self._dashboard = dashboard
+
+    async def create(self, call: Call) -> Reply:
+        inputs = call.inputs
+        anonymous = call.caller.meeting is not None
+        identity = Identity(
+            culture=inputs.required("culture", _LONGEST),
+            user_agent=inputs.required("userAgent", _LONGEST),
+            endpoint_id=(inputs.text if anonymous else inputs.required)("endpointId", _LONGEST)
+            or "",
+            type=inputs.text("type", _LONGEST) or "Browser",
+        )
+        instance_id = inputs.text("instanceId", _LONGEST) or None
+        created = await self._service.create(
+            call.caller.user_id, identity, instance_id, anonymous=anonymous
+        )
+        shown = await self._shown(created.application, call.caller, instance_id)
+        return Reply(
+            status=201 if created.new else 200,
+            resource=shown,
+            application=created.application,
+            location=shown.href,
+            etag=shown.etag,
+        )
+
+    async def get(self, call: Call) -> Reply:
+        shown = await self._shown(call.app, call.caller, call.instance_id)
+        return Reply(resource=shown, etag=shown.etag)
+
+    async def delete(self, call: Call) -> Reply:
+        await self._service.delete(call.app, call.instance_id)
+        return Reply(status=204)
+
+    async def report_network(self, call: Call) -> Reply:
+        """Where a client is in the network makes no difference to what we offer."""
+        return Reply(status=204)
+
+    async def _shown(
+        self, application: Application, caller: Caller, instance_id: str | None
+    ) -> Resource:
+        hubs = await asyncio.gather(*(hub(application, caller) for hub in self._dashboard.values()))
+        embedded = dict(zip(self._dashboard, hubs, strict=True))
+        return etags.tagged(dashboard(application, instance_id, embedded))
+
+
+def dashboard(
+    application: Application, instance_id: str | None, embedded: Mapping[str, Resource]
+) -> Resource:
+    """The application as one of its instances sees it."""
+    own = {"instanceId": instance_id} if instance_id else {}
+    return Resource(
+        rel="application",
+        href=f"?{urlencode(own)}" if own else "",
+        properties={"culture": application.culture, "userAgent": application.user_agent},
+        links={
+            "batch": Link("batch"),
+            "events": Link(f"events?{urlencode({'ack': 1, **own})}"),
+            "policies": Link("policies"),
+            "reportMyNetwork": Link("reportMyNetwork"),
+        },
+        embedded=embedded,
+    )
+
+
+def endpoints(views: ApplicationViews) -> list[Endpoint]:
+    inputs = {
+        "culture": "the program's language, as in en-US; at most 100 characters, as are all of these",
+        "userAgent": "what the program calls itself",
+        "endpointId": "names the device; anonymous callers need none",
+        "instanceId": "names a tab or process, which gets an event channel of its own",
+        "type": "Browser, when absent",
+    }
+    instance = {"instanceId": "which instance of the application asks"}
+    return [
+        Endpoint(
+            method="POST",
+            path=APPLICATIONS,
+            view=views.create,
+            rel="applications",
+            summary="Create an application, or find the one of the same culture, userAgent, endpointId and type",
+            inputs=inputs,
+            revision=2,
+            returns=201,
+        ),
+        Endpoint(
+            method="GET",
+            path="",
+            view=views.get,
+            rel="application",
+            summary="The application as a dashboard of what it can do",
+            query=instance,
+        ),
+        Endpoint(
+            method="DELETE",
+            path="",
+            view=views.delete,
+            rel="application",
+            summary="Drop an instance; with the last one the application ends",
+            query=instance,
+            returns=204,
+        ),
+        Endpoint(
+            method="POST",
+            path="reportMyNetwork",
+            view=views.report_network,
+            rel="reportMyNetwork",
+            summary="Tell where in the network the program is",
+            inputs={"networkInfo": "anything"},
+            returns=204,
+        ),
+    ]
