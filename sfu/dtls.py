@@ -33,6 +33,8 @@ from sfu.sdp.remote import Fingerprint
 
 QUEUE = 32
 """Datagrams that wait for the handshake; a flight has fewer than ten."""
+MAX_REPEATS = 32
+"""Our last flight is not sent more often; in four minutes, which it may be asked for, timers run out less often."""
 _LARGEST = 1 << 14
 
 Role = Literal["client", "server"]
@@ -68,6 +70,7 @@ class _Wire:
     role = "controlled"
 
     def __init__(self, send: Callable[[bytes], None]) -> None:
+        self.last_flight = b""
         self._datagrams: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE + 1)
         self._write = send
 
@@ -78,6 +81,7 @@ class _Wire:
         return data
 
     async def _send(self, data: bytes) -> None:
+        self.last_flight = data
         self._write(data)
 
     def put(self, data: bytes) -> bool:
@@ -112,36 +116,49 @@ class Certificate:
 
 
 class Association:
-    """What a client's association needs at the time, which is less and less.
+    """What a client's association needs at the time.
 
-    Until the handshake is over, aiortc's transport. Then its OpenSSL connection alone, which sends our last
-    flight again if the client has lost it (RFC 6347 section 4.2.4). Once `settle`d, the keys of its records: a
-    hundred bytes of the eighty thousand.
+    Until the handshake is over, aiortc's transport; then the keys of its records, and our last flight in case
+    the client has lost it. A cipher or version that `dtls_records` does not know keeps OpenSSL's connection.
     """
 
-    __slots__ = ("_certificate", "_connection", "_records", "_role", "_send", "_wire")
+    __slots__ = (
+        "_certificate",
+        "_connection",
+        "_last_flight",
+        "_records",
+        "_repeats",
+        "_send",
+        "_wire",
+    )
 
     def __init__(self, certificate: Certificate, send: Callable[[bytes], None]) -> None:
         self._certificate = certificate
         self._send = send
-        self._role: Role = "server"
         self._wire: _Wire | None = _Wire(send)
         self._connection: SSL.Connection | None = None
         self._records: RecordKeys | None = None
+        self._last_flight = b""
+        self._repeats = 0
 
     async def shake_hands(
         self, role: Role, fingerprints: Iterable[Fingerprint]
     ) -> MediaKeys | None:
         """None when it failed, or the client's certificate is another. To be called once; may be cancelled."""
         assert self._wire is not None
-        self._role = role
         dtls = self._certificate.dtls(self._wire, role)
         await dtls.start(_parameters(fingerprints))
-        if dtls.state != "connected" or dtls._task is None:
+        reading, dtls._task = dtls._task, None
+        if dtls.state != "connected" or reading is None:
             return None
-        # It would go on reading, with a task for each client.
-        dtls._task.cancel()
-        self._connection = dtls._ssl
+        # It would go on reading, with a task for each client. Held by nobody, it goes with all that it holds.
+        reading.cancel()
+        self._records = _record_keys(dtls._ssl, is_server=role == "server")
+        if self._records is None:
+            self._connection = dtls._ssl
+        elif role == "server":
+            # The last flight of the handshake is the server's.
+            self._last_flight = self._wire.last_flight
         return MediaKeys(dtls._rx_srtp, dtls._tx_srtp, send_keys(dtls))
 
     def backlog(self) -> list[bytes]:
@@ -155,29 +172,7 @@ class Association:
             return "taken" if self._wire.put(data) else "full"
         if self._connection is not None:
             return "ended" if self._feed(self._connection, data) else "taken"
-        if self._records is not None and dtls_records.ends(self._records, data):
-            return "ended"
-        return "taken"
-
-    @property
-    def settled(self) -> bool:
-        """OpenSSL is not needed any more."""
-        return self._records is not None
-
-    def settle(self) -> None:
-        """Let go of OpenSSL: the client has our last flight. Not with a cipher or version that needs it to the end."""
-        connection = self._connection
-        if connection is None or connection.get_protocol_version_name() != dtls_records.VERSION:
-            return
-        cipher = connection.get_cipher_name()
-        secret = connection.master_key()
-        ours, theirs = connection.server_random(), connection.client_random()
-        if cipher not in dtls_records.CIPHERS or secret is None or ours is None or theirs is None:
-            return
-        self._records = RecordKeys.derive(
-            cipher, secret, theirs, ours, is_server=self._role == "server"
-        )
-        self._connection = None
+        return self._read(data)
 
     def close(self) -> None:
         """Say goodbye, if there is anything to say it with."""
@@ -194,12 +189,26 @@ class Association:
                 return  # broken already
             self._flush(connection)
 
+    def _read(self, data: bytes) -> Taken:
+        if self._records is None:
+            return "taken"
+        if dtls_records.ends(self._records, data):
+            return "ended"
+        if dtls_records.repeats_finished(self._records, data):
+            self._repeat()
+        return "taken"
+
+    def _repeat(self) -> None:
+        """Byte for byte: whoever has got it drops it as replayed (RFC 6347 section 4.1.2.6)."""
+        if self._last_flight and self._repeats < MAX_REPEATS:
+            self._repeats += 1
+            self._send(self._last_flight)
+
     def _feed(self, connection: SSL.Connection, data: bytes) -> bool:
         """Whether the client has closed, be it by a fatal alert."""
         connection.bio_write(data)
-        with suppress(
-            SSL.Error
-        ):  # nothing to read, or not authentic: what there is to know is in the state
+        # Nothing to read, or not authentic: what there is to know is in the state.
+        with suppress(SSL.Error):
             connection.recv(_LARGEST)
         self._flush(connection)
         return bool(connection.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
@@ -226,6 +235,16 @@ def send_keys(dtls: RTCDtlsTransport) -> SrtpKeys | None:
         ours = profile.get_key_and_salt(exported, 1 if dtls._role == "server" else 0)
         return SrtpKeys(ours[: profile.key_length], ours[profile.key_length :])
     return None
+
+
+def _record_keys(connection: SSL.Connection | None, *, is_server: bool) -> RecordKeys | None:
+    if connection is None or connection.get_protocol_version_name() != dtls_records.VERSION:
+        return None
+    cipher, secret = connection.get_cipher_name(), connection.master_key()
+    client, server = connection.client_random(), connection.server_random()
+    if cipher not in dtls_records.CIPHERS or secret is None or client is None or server is None:
+        return None
+    return RecordKeys.derive(cipher, secret, client, server, is_server=is_server)
 
 
 def _parameters(fingerprints: Iterable[Fingerprint]) -> RTCDtlsParameters:

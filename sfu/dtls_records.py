@@ -1,7 +1,7 @@
 """DTLS 1.2 after the handshake, as much of it as DTLS-SRTP needs: to be told, and to tell, that it ends. Pure.
 
-Media goes by SRTP, so of the association (RFC 5764) only alerts are left to come. The keys of its records are a
-hundred bytes; the OpenSSL object that also holds them is 80 KiB.
+Media goes by SRTP (RFC 5764), so what may still come are alerts, and a Finished of a client that has not got ours.
+The keys of these records are a hundred bytes; the OpenSSL object that also holds them is 80 KiB.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HEADER = Struct("!BHQH")
 _DATA = Struct("!QBHH")
 """What the tag covers beside the plaintext (RFC 5246 section 6.2.3.3), in the order of TLS."""
 _WIRE_VERSION = 0xFEFD
-_ALERT = 21
+_ALERT, _HANDSHAKE = 21, 22
 _WARNING, _FATAL = 1, 2
 _CLOSE_NOTIFY = 0
 _TAG = 16
@@ -87,13 +87,15 @@ def ends(keys: RecordKeys, datagram: bytes) -> bool:
 
     What is not authentic, or anything else, says nothing.
     """
-    for kind, number, body in _records(datagram):
-        if kind != _ALERT or number >> 48 != _EPOCH:
-            continue
-        alert = _open(keys, number, body)
-        if alert and len(alert) == 2 and (alert[0] == _FATAL or alert[1] == _CLOSE_NOTIFY):
-            return True
-    return False
+    return any(
+        len(alert) == 2 and (alert[0] == _FATAL or alert[1] == _CLOSE_NOTIFY)
+        for alert in _authentic(keys, datagram, _ALERT)
+    )
+
+
+def repeats_finished(keys: RecordKeys, datagram: bytes) -> bool:
+    """Whether the other side sends its Finished again: it has not got our last flight (RFC 6347 section 4.2.4)."""
+    return any(True for _ in _authentic(keys, datagram, _HANDSHAKE))
 
 
 def close_notify(keys: RecordKeys) -> bytes:
@@ -103,12 +105,22 @@ def close_notify(keys: RecordKeys) -> bytes:
     alert = bytes([_WARNING, _CLOSE_NOTIFY])
     explicit = _SEQUENCE.to_bytes(_EXPLICIT, "big") if cipher.explicit else b""
     body = explicit + cipher.aead(key).encrypt(
-        _nonce(cipher, iv, _SEQUENCE, explicit), alert, _covered(_SEQUENCE, len(alert))
+        _nonce(cipher, iv, _SEQUENCE, explicit), alert, _covered(_ALERT, _SEQUENCE, len(alert))
     )
     return _HEADER.pack(_ALERT, _WIRE_VERSION, _SEQUENCE, len(body)) + body
 
 
-def _open(keys: RecordKeys, number: int, body: bytes) -> bytes | None:
+def _authentic(keys: RecordKeys, datagram: bytes, wanted: int) -> Iterator[bytes]:
+    """The contents of its records of this type that the other side has sealed."""
+    for kind, number, body in _records(datagram):
+        if kind != wanted or number >> 48 != _EPOCH:
+            continue
+        content = _open(keys, kind, number, body)
+        if content is not None:
+            yield content
+
+
+def _open(keys: RecordKeys, kind: int, number: int, body: bytes) -> bytes | None:
     cipher = CIPHERS[keys.cipher]
     key, iv = keys.half(of_server=not keys.is_server)
     explicit, sealed = (body[:_EXPLICIT], body[_EXPLICIT:]) if cipher.explicit else (b"", body)
@@ -117,7 +129,7 @@ def _open(keys: RecordKeys, number: int, body: bytes) -> bytes | None:
         return None
     try:
         return cipher.aead(key).decrypt(
-            _nonce(cipher, iv, number, explicit), sealed, _covered(number, length)
+            _nonce(cipher, iv, number, explicit), sealed, _covered(kind, number, length)
         )
     except InvalidTag:
         return None
@@ -130,8 +142,8 @@ def _nonce(cipher: Cipher, iv: bytes, number: int, explicit: bytes) -> bytes:
     return (int.from_bytes(iv, "big") ^ number).to_bytes(cipher.iv, "big")
 
 
-def _covered(number: int, length: int) -> bytes:
-    return _DATA.pack(number, _ALERT, _WIRE_VERSION, length)
+def _covered(kind: int, number: int, length: int) -> bytes:
+    return _DATA.pack(number, kind, _WIRE_VERSION, length)
 
 
 def _records(datagram: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -91,14 +91,11 @@ class Endpoint:
         }
 
     def expire(self, now_us: int, timeout_us: int) -> None:
-        """Close peers that sent nothing authentic for so long: neither a check nor a packet. Let others settle."""
+        """Close peers that sent nothing authentic for so long: neither a check nor a packet."""
         for peer in list(self._peers):
-            media_us = self._media_us(peer)
             if now_us - self._heard_us(peer) > timeout_us:
                 self.counters["peers_expired"] += 1
                 peer.lose("silent" if peer.state == "connected" else "never connected")
-            elif peer.settle(media_us, now_us):
-                self.counters["peers_settled"] += 1
 
     async def close(self) -> None:
         """Close every peer and wait until their last words are sent."""
@@ -183,11 +180,10 @@ class Endpoint:
             self.counters["dtls_queue_full"] += 1
 
     def _heard_us(self, peer: Peer) -> int:
-        return max(self._media_us(peer), peer.opened_us, peer.last_check_us)
-
-    def _media_us(self, peer: Peer) -> int:
-        """When SRTP or SRTCP last came; 0 for never."""
-        return 0 if peer.transport is None else self.path.last_received_us(peer.transport)
+        heard = max(peer.opened_us, peer.last_check_us)
+        if peer.transport is not None:
+            heard = max(heard, self.path.last_received_us(peer.transport))
+        return heard
 
     # what peers tell (PeerRegistry)
 

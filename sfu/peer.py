@@ -11,9 +11,6 @@ from sfu.path import Address, PacketPath
 from sfu.sdp.remote import Fingerprint
 
 HANDSHAKE_TIMEOUT = 15.0
-SETTLED_AFTER_US = 240_000_000
-"""A client that sent no media and no report may for so long ask for our last flight again: twice TCP's maximum
-segment lifetime (RFC 6347 section 4.2.4)."""
 MAX_ADDRESSES = 8
 """Checked addresses of one client that are remembered; browsers try a few per interface."""
 
@@ -75,8 +72,6 @@ class Peer:
         self.opened_us = now_us
         self.last_check_us = 0
         self.owner = owner
-        self._connected_us = 0
-        """When `settle` first saw it connected."""
         self._registry = registry
         self._passwords: dict[str, str] = {}
         self._association = Association(registry.certificate, self._send)
@@ -138,22 +133,6 @@ class Peer:
         if taken == "ended":
             self.lose(CLOSED_BY_CLIENT)
         return taken != "full"
-
-    # memory
-
-    def settle(self, heard_us: int, now_us: int) -> bool:
-        """Let go of what only the handshake needed, once media has come or could have; whether it is gone now.
-
-        `heard_us`: when SRTP or SRTCP last came, 0 for never. Who has sent some has our last flight: keys are
-        there no sooner (RFC 5764 section 4.2).
-        """
-        if self.state != "connected" or self._association.settled:
-            return False
-        self._connected_us = self._connected_us or now_us
-        if not heard_us and now_us - self._connected_us < SETTLED_AFTER_US:
-            return False
-        self._association.settle()
-        return self._association.settled
 
     # end
 
