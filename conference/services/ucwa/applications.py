@@ -13,6 +13,7 @@ import structlog
 
 from conference.domain.application import Application, Ending, Identity, Instance, is_refused
 from conference.errors import Gone, NotFound
+from conference.storage.channels import Connection
 from conference.storage.ucwa import applications
 
 OnEnded = Callable[[Application], Awaitable[None]]
@@ -141,7 +142,7 @@ class ApplicationService:
         """The queue id of an instance's event channel, found as by `instance`. Raises NotFound."""
         return (await self.instance(application_id, instance_id)).queue_id
 
-    async def make_available(self, conn: applications.Connection, application: Application) -> bool:
+    async def make_available(self, conn: Connection, application: Application) -> bool:
         """Within the caller's transaction; False when it was available before."""
         return await applications.make_available(conn, application.id, self._now())
 
