@@ -13,6 +13,7 @@ import asyncpg
 import structlog
 from aiohttp import web
 
+from conference import ucwa
 from conference.api import document, openapi, ops, site
 from conference.api.auth import Authenticator, Caller, TokenVerifier
 from conference.api.channels import routes as channel_routes
@@ -20,6 +21,9 @@ from conference.api.jwks import JwksKeys
 from conference.api.meetings import routes as meeting_routes
 from conference.api.metrics import Metrics
 from conference.api.middleware import Gate, stamp
+from conference.api.ucwa import urls as ucwa_urls
+from conference.api.ucwa.refusals import PREFIXES as UCWA_PREFIXES
+from conference.api.ucwa.refusals import Refusals
 from conference.api.users import routes as user_routes
 from conference.bus.channels import ChannelBus
 from conference.bus.link import RedisLink
@@ -113,11 +117,18 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
         *meeting_routes.operations(meetings, media),
         *channel_routes.operations(channels, settings),
         *user_routes.operations(users),
+        *ucwa.operations([], ucwa.NoApplications(), settings),
         *ops.operations(views),
     ]
     openapi.add_routes(app, operations)
     site.add_routes(app, document.describe(operations, version("parley")))
-    gate = Gate(Authenticator(_verifier(settings), _remembering(users)), metrics)
+    gate = Gate(
+        Authenticator(_verifier(settings), _remembering(users)),
+        metrics,
+        [(prefix, Refusals(settings.public_url).render) for prefix in UCWA_PREFIXES],
+        open_paths=ucwa_urls.PUBLIC,
+        sign_in=(ucwa_urls.TOKEN,),
+    )
     app.middlewares.extend(gate.middlewares())
 
     # begin; at the end nobody is left waiting before what they wait on closes

@@ -68,6 +68,30 @@ class PollReplaced(Conflict):
     code = "poll_replaced"
 
 
+class NotAcceptable(DomainError):
+    """Nothing that could be answered is in a form that the client takes."""
+
+    code = "not_acceptable"
+
+
+class UnsupportedMediaType(DomainError):
+    """The body is in a form that is not read here."""
+
+    code = "unsupported_media_type"
+
+
+class TooLarge(DomainError):
+    """The request, or a part of it, is larger than is read."""
+
+    code = "too_large"
+
+
+class PreconditionRequired(DomainError):
+    """The change needs a condition: say which copy it is made to."""
+
+    code = "precondition_required"
+
+
 class PreconditionFailed(DomainError):
     """The caller's copy is not the current one."""
 
@@ -75,7 +99,19 @@ class PreconditionFailed(DomainError):
 
 
 class TooManyRequests(DomainError):
+    """Too much at once or in a row; try again after `retry_after` seconds."""
+
     code = "too_many_requests"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: int = 2) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+
+class TimedOut(DomainError):
+    """We could not get an answer in time from what we asked."""
+
+    code = "timed_out"
 
 
 class MediaFailed(DomainError):

@@ -58,8 +58,12 @@ def issue(
     scope: Sequence[str] = (),
     now: datetime,
     lifetime: timedelta,
+    meeting: UUID | None = None,
 ) -> str:
-    """A signed token. `permissions` is a list claim; `scope` is written with spaces (RFC 8693 section 4.2)."""
+    """A signed token. `permissions` is a list claim; `scope` is written with spaces (RFC 8693 section 4.2).
+
+    With `meeting` it is somebody anonymous's, and good for that meeting alone.
+    """
     claims: dict[str, object] = {
         "sub": str(user.id),
         "name": user.name,
@@ -71,6 +75,8 @@ def issue(
     }
     if user.org:
         claims["org"] = user.org
+    if meeting is not None:
+        claims["meeting"] = str(meeting)
     return jwt.encode({"alg": ALGORITHM}, claims, OctKey.import_key(secret))
 
 

@@ -17,6 +17,14 @@ PREFIX = "PARLEY_"
 CONFIG_VARIABLE = "PARLEY_CONFIG"
 SECRETS = frozenset({"jwt_secret", "database_url", "redis_url"})
 
+UCWA_SCOPES = (
+    "Conversations.Initiate",
+    "Conversations.Receive",
+    "Meetings.ReadWrite",
+    "User.ReadWrite",
+    "Contacts.ReadWrite",
+)
+
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -75,13 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # UCWA
     ucwa_strict_put: bool = False
     """Whether a PUT needs If-Match and the resource's PUT token; the published samples have neither."""
-    ucwa_default_scopes: list[str] = [
-        "Conversations.Initiate",
-        "Conversations.Receive",
-        "Meetings.ReadWrite",
-        "User.ReadWrite",
-        "Contacts.ReadWrite",
-    ]
+    ucwa_default_scopes: list[str] = msgspec.field(default_factory=lambda: list(UCWA_SCOPES))
     """Of a token that names none (RFC 6749 section 3.3)."""
     ucwa_answer_within: Seconds = 30.0
     """A request that is no pending GET is given up after this long (504), and one whose body is not there (408)."""

@@ -143,7 +143,7 @@ class Api:
 
     def __init__(self, server: TestServer, session: ClientSession) -> None:
         self.server = server
-        self._session = session
+        self.session = session
 
     def person(self, name: str) -> Person:
         return Person(self, name)
@@ -163,7 +163,7 @@ class Api:
         headers: dict[str, str] | None = None,
         data: bytes | None = None,
     ) -> Answer:
-        async with self._session.request(
+        async with self.session.request(
             method, self.server.make_url(path), json=json, data=data, headers=headers
         ) as response:
             raw = await response.read()

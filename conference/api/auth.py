@@ -25,6 +25,7 @@ from conference.api.jwks import JwksKeys
 from conference.errors import Forbidden, Unauthenticated
 
 COOKIE = "ZM_AUTH_TOKEN"
+PHOTO_COOKIE = "cwt_ucwa"
 LEEWAY = 30.0
 """Seconds by which other clocks may differ from ours."""
 
@@ -33,6 +34,7 @@ _REMEMBER = 300.0
 _REMEMBER_MOST = 20_000
 _TOKEN_LONGEST = 8192
 _STREAMS = re.compile(r"/events|/channels/[^/]+/stream")
+_PHOTOS = re.compile(r"/ucwa/v1/applications/[^/]+/(?:.+/)?[a-zA-Z]*[pP]hoto")
 _SUBPROTOCOL = "bearer."
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
@@ -48,6 +50,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     org: str = ""
     permissions: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
+    meeting: UUID | None = None
+    """The only meeting that this token is for: its holder is anonymous."""
 
 
 CALLER = web.RequestKey("caller", Caller)
@@ -75,6 +79,7 @@ class _Claims(msgspec.Struct, kw_only=True):
     org: str = ""
     permissions: list[str] | str = []
     scope: list[str] | str = []
+    meeting: UUID | None = None
 
 
 class TokenVerifier:
@@ -137,6 +142,7 @@ def _caller(claims: _Claims) -> Caller:
         org=_storable(claims.org),
         permissions=frozenset(_words(claims.permissions)),
         scopes=frozenset(_words(claims.scope)),
+        meeting=claims.meeting,
     )
 
 
@@ -172,7 +178,7 @@ class Authenticator:
         token = bearer(request)
         if token is not None:
             return await self._caller(token)
-        token = request.cookies.get(COOKIE)
+        token = request.cookies.get(COOKIE) or _photo_token(request)
         if not token:
             return None
         _refuse_forged(request)
@@ -199,6 +205,11 @@ def bearer(request: web.Request) -> str | None:
     if scheme.lower() == "bearer":
         return token.strip().removeprefix("cwt=") or None
     return _stream_token(request) if _STREAMS.fullmatch(request.path) else None
+
+
+def _photo_token(request: web.Request) -> str | None:
+    """An <img> can't set headers either; this cookie opens nothing but pictures."""
+    return request.cookies.get(PHOTO_COOKIE) if _PHOTOS.fullmatch(request.path) else None
 
 
 def _stream_token(request: web.Request) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from http import HTTPStatus
 from secrets import token_hex
 
@@ -13,15 +13,16 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from conference import errors
-from conference.api.auth import CALLER, Authenticator
+from conference.api.auth import CALLER, Authenticator, Caller
 from conference.api.body import answer
 from conference.api.metrics import Metrics
+from conference.api.refusal import refusal
 from conference.downtime import SERVER_DOWN
 from schemas.errors import Problem
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Render = Callable[[int, Problem], web.Response]
-"""A family's form of an error, given its status."""
+Render = Callable[[web.Request, int, Problem], web.Response]
+"""A family's form of an error, given what was asked and the status."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 _REQUEST_ID_HEADER = "X-Request-Id"
@@ -29,38 +30,19 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 _log = structlog.get_logger(__name__)
 
-STATUS: dict[type[errors.DomainError], int] = {
-    errors.BadRequest: 400,
-    errors.Unauthenticated: 401,
-    errors.Forbidden: 403,
-    errors.NotFound: 404,
-    errors.Conflict: 409,
-    errors.Gone: 410,
-    errors.PreconditionFailed: 412,
-    errors.MediaFailed: 424,
-    errors.TooManyRequests: 429,
-    errors.Unavailable: 503,
-}
-
 _OPEN_PATHS = frozenset(
     ("/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/favicon.ico")
 )
 _OPEN_PREFIXES = ("/public/", "/join/", "/web/", "/docs/")
 
 
-def status_of(error: errors.DomainError) -> int:
-    """By the nearest base class that the table has."""
-    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-
-
-def plain(status: int, problem: Problem) -> web.Response:
+def plain(request: web.Request, status: int, problem: Problem) -> web.Response:
     """The form of the meetings and channels families, and of what belongs to none."""
     return answer(problem, status)
 
 
-def is_open(path: str) -> bool:
-    """Whether the path needs no token: everything else does, also what does not exist."""
-    return path in _OPEN_PATHS or path.startswith(_OPEN_PREFIXES)
+_ANONYMOUS_PREFIXES = ("/ucwa", "/autodiscover/")
+"""Where anonymous meeting tokens are good for more than their meeting's media."""
 
 
 class Gate:
@@ -71,11 +53,16 @@ class Gate:
         authenticate: Authenticator,
         metrics: Metrics,
         renderers: Sequence[tuple[str, Render]] = (),
+        open_paths: Collection[str] = (),
+        sign_in: Collection[str] = (),
     ) -> None:
-        """`renderers` pairs a path prefix with the error form of the family that lives there."""
+        """`renderers` pairs a path prefix with the error form of the family that lives there. `open_paths` need
+        no token, and at those of `sign_in` none is looked at: one comes there because the old one ran out."""
         self._authenticate = authenticate
         self._metrics = metrics
         self._renderers = tuple(renderers)
+        self._open_paths = _OPEN_PATHS.union(open_paths)
+        self._sign_in = frozenset(sign_in)
 
     def middlewares(self) -> list[Middleware]:
         return [self.observe, self.admit]
@@ -98,54 +85,43 @@ class Gate:
     @web.middleware
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """401 comes before every other refusal; a token that does not hold is refused on open paths too."""
+        if request.path in self._sign_in:
+            return await handler(request)
         caller = await self._authenticate(request)
         if caller is not None:
+            _keep_within_meeting(caller, request)
             request[CALLER] = caller
-        elif not is_open(request.path):
+        elif not self._is_open(request.path):
             raise errors.Unauthenticated("this needs a bearer token", code="no_token")
         return await handler(request)
+
+    def _is_open(self, path: str) -> bool:
+        """Whether the path needs no token: everything else does, also what does not exist."""
+        return path in self._open_paths or path.startswith(_OPEN_PREFIXES)
 
     async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
-        except errors.DomainError as error:
-            return self._refusal(request, error)
         except web.HTTPException as error:
-            return self._http_error(request, error)
-        except SERVER_DOWN as error:
-            if request.transport is None or request.transport.is_closing():
-                raise
-            _log.warning("server_down", error=repr(error))
-            return self._refusal(request, errors.Unavailable("a server that we need is down"))
+            return error if error.status < 400 else self._refused(request, error)
         except (
             Exception
-        ):  # the last resort: a bug must be answered and logged, not hang up on the client
-            _log.exception("request_failed")
-            problem = Problem(code="internal", message="this should not have happened")
-            return self._form(request)(500, problem)
+        ) as error:  # a bug too must be answered and logged, not hang up on the client
+            gone = request.transport is None or request.transport.is_closing()
+            if (
+                gone
+                and isinstance(error, SERVER_DOWN)
+                and not isinstance(error, errors.DomainError)
+            ):
+                raise
+            return self._refused(request, error)
 
-    def _refusal(self, request: web.Request, error: errors.DomainError) -> web.Response:
-        problem = Problem(
-            code=error.code,
-            message=error.message,
-            details=dict(error.details) if error.details else None,
-        )
-        response = self._form(request)(status_of(error), problem)
-        if isinstance(error, errors.Unavailable):
-            response.headers["Retry-After"] = str(error.retry_after)
-        if isinstance(error, errors.Unauthenticated):
-            response.headers["WWW-Authenticate"] = "Bearer"
-        return response
-
-    def _http_error(self, request: web.Request, error: web.HTTPException) -> web.StreamResponse:
-        """aiohttp's own: no such route, wrong method, body too large."""
-        if error.status < 400:
-            return error
-        phrase = HTTPStatus(error.status).phrase
-        problem = Problem(code=phrase.lower().replace(" ", "_"), message=error.text or phrase)
-        response = self._form(request)(error.status, problem)
-        if "Allow" in error.headers:
-            response.headers["Allow"] = error.headers["Allow"]
+    def _refused(self, request: web.Request, error: Exception) -> web.Response:
+        found = refusal(error)
+        response = self._form(request)(request, found.status, found.problem)
+        response.headers.update(found.headers)
+        if found.status == HTTPStatus.UNAUTHORIZED:
+            response.headers.setdefault("WWW-Authenticate", "Bearer")
         return response
 
     def _form(self, request: web.Request) -> Render:
@@ -153,6 +129,20 @@ class Gate:
             if request.path.startswith(prefix):
                 return render
         return plain
+
+
+def _keep_within_meeting(caller: Caller, request: web.Request) -> None:
+    """A token for one meeting opens that one's media, and the family in which it was given out; which meeting is
+    joined there, that family looks at. Raises Forbidden."""
+    if caller.meeting is None:
+        return
+    path = request.path
+    media = f"/meetings/{caller.meeting}/"
+    if path.lower().startswith((*_ANONYMOUS_PREFIXES, f"{media}media", f"{media}audio")):
+        return
+    raise errors.Forbidden(
+        "this token is for one meeting only: join it through /ucwa", code="AnonymousNotAllowed"
+    )
 
 
 async def stamp(request: web.Request, response: web.StreamResponse) -> None:

@@ -46,10 +46,13 @@ class Operation:
     returns: Mapping[int, object]
     description: str = ""
     body: object = None
+    body_required: bool = True
     parameters: Sequence[Parameter] = ()
     refuses: Mapping[int, str] = field(default_factory=dict)
     gives: Mapping[str, str] = field(default_factory=dict)
     media_type: str = "application/json"
+    problem: object = Problem
+    """The body of a refusal."""
     public: bool = False
 
 
@@ -104,7 +107,7 @@ def _opaque(kind: type) -> Json:
 def _types(operations: Iterable[Operation]) -> Iterable[object]:
     found: dict[str, object] = {_key(Problem): Problem}
     for operation in operations:
-        bodies = [*operation.returns.values(), operation.body]
+        bodies = [*operation.returns.values(), operation.body, operation.problem]
         for kind in [*bodies, *(parameter.type for parameter in operation.parameters)]:
             if kind is not None:
                 found.setdefault(_key(kind), kind)
@@ -133,7 +136,7 @@ def _operation(
         described["parameters"] = parameters
     if operation.body is not None:
         described["requestBody"] = {
-            "required": True,
+            "required": operation.body_required,
             "content": {"application/json": {"schema": schema_of[_key(operation.body)]}},
         }
     if operation.public:
@@ -148,7 +151,7 @@ def _responses(operation: Operation, schema_of: Mapping[str, Json]) -> dict[str,
         if kind is not None:
             content = {operation.media_type: {"schema": schema_of[_key(kind)]}}
             responses[str(status)]["content"] = content
-    problem = {"application/json": {"schema": schema_of[_key(Problem)]}}
+    problem = {"application/json": {"schema": schema_of[_key(operation.problem)]}}
     for status, cause in sorted({**_ALWAYS, **operation.refuses}.items()):
         if status in operation.returns:
             continue

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+from uuid import UUID
 
 from conference.api.auth import Caller
 from conference.api.ucwa.inputs import Inputs
-from conference.api.ucwa.resource import Resource
+from conference.api.ucwa.resource import Package, Resource
 from conference.domain.application import Application
 
 Scope = Literal[
@@ -18,6 +20,9 @@ Scope = Literal[
     "User.ReadWrite",
     "Contacts.ReadWrite",
 ]
+
+NOBODY = Caller(user_id=UUID(int=0))
+"""The caller of an open endpoint, when there is no token."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +39,12 @@ class Call:
     require_match: Callable[[str], None]
     """Give it the current etag, under the lock of what is changed. Raises PreconditionFailed (412) when If-Match
     names another, PreconditionRequired (428) when there is none and the strict mode is on."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Those of the request, with names in any case."""
+    body: bytes = b""
+    """As it came, for an endpoint that `reads` it itself."""
+    client: asyncio.BaseTransport | None = None
+    """The connection that waits for the answer; None inside a batch."""
 
     @property
     def app(self) -> Application:
@@ -48,12 +59,18 @@ class Reply:
 
     status: int = 200
     resource: Resource | None = None
+    package: Package | None = None
+    """In place of a resource: an answer of the event channel."""
+    application: Application | None = None
+    """What relative addresses are relative to, when it is not the call's."""
     location: str | None = None
     etag: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     """In place of a resource: already encoded, of `content_type`."""
     content_type: str = ""
+    closing: bool = False
+    """The client does better to reconnect: this process shuts down."""
 
 
 View = Callable[[Call], Awaitable[Reply]]
@@ -61,10 +78,11 @@ View = Callable[[Call], Awaitable[Reply]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """One method of one resource. `path` is below the application (`me/note`) or, with a leading slash, absolute.
-    `scopes`: one of them suffices; none named: any caller. `inputs` documents the names that are read."""
+    """One method of one resource. `path` is below the application (`me/note`; empty: itself) or, with a leading
+    slash, absolute. `scopes`: one of them suffices; none named: any caller. `inputs` and `query` document the names
+    that are read; the text of one that must be given begins with "required"."""
 
-    method: Literal["GET", "POST", "PUT", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "DELETE", "OPTIONS"]
     path: str
     view: View
     rel: str
@@ -74,6 +92,18 @@ class Endpoint:
     query: Mapping[str, str] = field(default_factory=dict)
     anonymous: bool = True
     """Whether somebody with an anonymous meeting token may."""
+    reads: str = ""
+    """A media type that the view parses by itself from `Call.body`, in place of inputs."""
+    gives: str = ""
+    """A media type that it answers whatever was asked for, in place of resources."""
+    batched: bool = True
+    """Whether it may be a part of a batch."""
+    waits: bool = False
+    """Whether it takes long on purpose; all others are given up after a while (504)."""
+    public: bool = False
+    """Whether it needs no token."""
     revision: int = 1
     """The resource's; X-MS-RequiresMinResourceVersion above it is refused."""
     returns: int = 200
+    empty: bool = False
+    """Whether an answer with success has no body."""

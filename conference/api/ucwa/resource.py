@@ -66,3 +66,12 @@ class NewsItem(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["Success", "Failure"] | None = None
     reason: Reason | None = None
     resource: Resource | None = None
+
+
+class Package(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer of the event channel. `href` is its self; `links` has next, resync or resume. Items that follow
+    each other and have the same sender are rendered under one; order is kept, so that senders recur."""
+
+    href: str
+    links: Mapping[str, Link]
+    items: Sequence[NewsItem] = ()

@@ -1,0 +1,133 @@
+"""What the OpenAPI document says of the family's endpoints. Resources have one general shape there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import msgspec
+
+from conference.api.openapi import Parameter
+from conference.api.ucwa.call import Endpoint
+from conference.api.ucwa.urls import APPLICATION, path_of
+
+TAG = "UCWA"
+REFUSES = {
+    400: "the body can't be read (DeserializationFailure) or an input will not do (ParameterValidationFailure)",
+    403: "the caller may not, or the token lacks a scope",
+    404: "there is no such resource, or no such application (ApplicationNotFound)",
+    406: "no form that is asked for can be had",
+    408: "the body did not come in time",
+    409: "the state does not allow it; the subcode says what",
+    410: "the application has ended; the subcode says why",
+    412: "the resource has changed since the etag in If-Match",
+    413: "the body is too large",
+    415: "the body is neither JSON nor XML",
+    428: "strict mode, and no If-Match",
+    429: "too many requests at once",
+    504: "it took too long",
+}
+
+_PARAMETER = re.compile(r"{(\w+)}")
+_REQUIRED = "required"
+"""How the description of an input that must be given begins."""
+_ANY = str | int | bool | list[str] | None
+
+
+class LinkShape(msgspec.Struct, omit_defaults=True):
+    href: str
+    title: str | None = None
+    revision: str | None = None
+
+
+class ResourceShape(msgspec.Struct, rename={"links": "_links", "embedded": "_embedded"}):
+    """A UCWA resource. Its properties stand beside these names. A link that is absent is a capability that is not
+    there now; `_embedded` has resources of the same shape, by rel."""
+
+    rel: str
+    links: dict[str, LinkShape | list[LinkShape]]
+    embedded: dict[str, object] | msgspec.UnsetType = msgspec.UNSET
+    etag: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class SenderShape(msgspec.Struct):
+    """Who sends, and the events, each with `link`, `type` and what belongs to it."""
+
+    rel: str
+    href: str
+    events: list[dict[str, object]]
+
+
+class EventsShape(msgspec.Struct, rename={"links": "_links"}):
+    """An answer of the event channel. `_links` has self, and one of next, resync and resume."""
+
+    links: dict[str, LinkShape]
+    sender: list[SenderShape]
+
+
+def identifier(endpoint: Endpoint) -> str:
+    """`ucwaPostApplicationMeNote`: no two endpoints have the same path and method."""
+    path = path_of(endpoint.path).replace(APPLICATION, "/application")
+    words = re.findall(r"[A-Za-z]+[0-9]*", path)
+    return "ucwa" + endpoint.method.capitalize() + "".join(_capital(word) for word in words)
+
+
+def of(endpoint: Endpoint) -> str:
+    parts = []
+    if endpoint.scopes:
+        parts.append(f"One of the scopes {', '.join(sorted(endpoint.scopes))}.")
+    if not endpoint.anonymous:
+        parts.append("Not with an anonymous meeting token.")
+    if not endpoint.gives:
+        parts.append("In JSON or XML, as Accept says.")
+    if endpoint.inputs and not endpoint.reads:
+        parts.append("Inputs may be sent as JSON or XML; names in any case.")
+    return " ".join(parts)
+
+
+def parameters(endpoint: Endpoint) -> Sequence[Parameter]:
+    inside = [
+        Parameter(name=name, place="path", required=True)
+        for name in _PARAMETER.findall(path_of(endpoint.path))
+    ]
+    asked = [
+        Parameter(name=name, place="query", description=text, required=_is_required(text))
+        for name, text in endpoint.query.items()
+    ]
+    return [*inside, *asked]
+
+
+def body(endpoint: Endpoint) -> object:
+    """None without inputs."""
+    if not endpoint.inputs or endpoint.reads:
+        return None
+    return _inputs(f"{_capital(identifier(endpoint))}Inputs", endpoint.inputs)
+
+
+def answer(endpoint: Endpoint) -> object:
+    if endpoint.gives:
+        return str
+    if endpoint.returns == 204 or endpoint.empty:
+        return None
+    return EventsShape if endpoint.rel == "events" else ResourceShape
+
+
+def _inputs(name: str, inputs: Mapping[str, str]) -> object:
+    """A shape of its own, so that the names and their meaning are shown."""
+    fields: list[tuple[str, object] | tuple[str, object, object]] = []
+    for field, text in inputs.items():
+        if _is_required(text):
+            fields.append((field, Annotated[str, msgspec.Meta(description=text)]))
+        else:
+            kind = Annotated[_ANY, msgspec.Meta(description=text)]
+            fields.append((field, kind, None))
+    return msgspec.defstruct(name, fields, kw_only=True)
+
+
+def _capital(word: str) -> str:
+    return word[0].upper() + word[1:]
+
+
+def _is_required(text: str) -> bool:
+    return text.startswith(_REQUIRED)

@@ -1,0 +1,54 @@
+"""Inputs out of a JSON body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from conference.api.ucwa.inputs import Given, Scalar
+from conference.errors import BadRequest
+
+_NAMES_MOST = 1000
+
+_decoder = msgspec.json.Decoder(float_hook=str)
+"""No input is a fraction; a free property that is one keeps the digits as they were written."""
+
+
+def inputs(body: bytes) -> Mapping[str, Given]:
+    """Raises BadRequest (DeserializationFailure). What has no place in a resource's properties (objects, lists of
+    lists) is left out, as a name that nobody knows would be."""
+    try:
+        found = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _failure(f"the body is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise _failure("the body must be a JSON object")
+    if len(found) > _NAMES_MOST:
+        raise _failure(f"the body has more than {_NAMES_MOST} names")
+    return {str(name): _given(value) for name, value in found.items() if _is_given(value)}
+
+
+def _is_given(value: object) -> bool:
+    if isinstance(value, list):
+        return all(_is_scalar(item) for item in value)
+    return _is_scalar(value)
+
+
+def _is_scalar(value: object) -> bool:
+    return value is None or isinstance(value, str | int)
+
+
+def _given(value: object) -> Given:
+    if isinstance(value, list):
+        return [_scalar(item) for item in value]
+    return _scalar(value)
+
+
+def _scalar(value: object) -> Scalar:
+    assert value is None or isinstance(value, str | int)
+    return value
+
+
+def _failure(why: str) -> BadRequest:
+    return BadRequest(why, code="DeserializationFailure")

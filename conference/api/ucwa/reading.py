@@ -1,0 +1,49 @@
+"""A request's inputs, whatever they are written in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from multidict import MultiMapping
+
+from conference.api.ucwa import negotiate, read_json, read_xml
+from conference.api.ucwa.inputs import Given, Inputs
+from conference.errors import BadRequest
+
+_READERS = {"json": read_json.inputs, "xml": read_xml.inputs}
+_UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML can't say (1.0 section 2.2): taken in, it could not be shown again. Nor does PostgreSQL take NUL."""
+
+
+def body_inputs(body: bytes, content_type: str) -> Inputs:
+    """None at all out of an empty body. Raises BadRequest, UnsupportedMediaType."""
+    if not body:
+        return Inputs()
+    return _checked(_READERS[negotiate.syntax_of(content_type)](body))
+
+
+def query_inputs(query: MultiMapping[str]) -> Inputs:
+    """A name that is repeated is a list. Raises BadRequest."""
+    names = dict.fromkeys(query)
+    values: dict[str, Given] = {}
+    for name in names:
+        given = query.getall(name)
+        values[name] = given[0] if len(given) == 1 else given
+    return _checked(values)
+
+
+def _checked(given: Mapping[str, Given]) -> Inputs:
+    for name, value in given.items():
+        if any(_UNFIT.search(text) for text in _texts(name, value)):
+            raise BadRequest(
+                "the request has characters that no text has", code="DeserializationFailure"
+            )
+    return Inputs(given)
+
+
+def _texts(name: str, value: Given) -> Iterable[str]:
+    yield name
+    for item in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(item, str):
+            yield item

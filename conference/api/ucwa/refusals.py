@@ -1,0 +1,59 @@
+"""A refusal as a response: in the form that was asked for, and in HTML only to a browser that is to sign in."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from conference.api.ucwa import negotiate, render_json, render_xml
+from conference.api.ucwa.dispatch import VERSION, VERSION_HEADER
+from conference.api.ucwa.errors import fault
+from conference.api.ucwa.urls import TOKEN
+from schemas.errors import Problem
+
+PREFIXES = ("/ucwa", "/autodiscover/", "/Autodiscover/")
+GRANTS = "urn:microsoft.rtc:anonmeeting,password"
+
+_PAGE = b"""<!doctype html>
+<title>Sign in</title>
+<p>This needs a bearer token. The header WWW-Authenticate says where to get one.</p>
+"""
+
+
+class Refusals:
+    """`public_url`: where clients reach this domain; None: where they say they did."""
+
+    def __init__(self, public_url: str | None) -> None:
+        self._public_url = public_url.rstrip("/") if public_url else None
+
+    def render(self, request: web.Request, status: int, problem: Problem) -> web.Response:
+        accept = ",".join(request.headers.getall("Accept", []))
+        if status == 401:
+            response = self._unauthenticated(request, accept, problem)
+        else:
+            response = _written(accept, status, problem)
+        response.headers[VERSION_HEADER] = VERSION
+        return response
+
+    def _unauthenticated(self, request: web.Request, accept: str, problem: Problem) -> web.Response:
+        if negotiate.wants_html(accept):
+            response = web.Response(status=401, body=_PAGE, content_type="text/html")
+        else:
+            response = _written(accept, 401, problem)
+        origin = self.origin(request)
+        response.headers.add("WWW-Authenticate", f'Bearer trusted_issuers="", client_id="{origin}"')
+        response.headers.add(
+            "WWW-Authenticate", f'MsRtcOAuth href="{origin}{TOKEN}",grant_type="{GRANTS}"'
+        )
+        return response
+
+    def origin(self, request: web.Request) -> str:
+        return self._public_url or str(request.url.origin())
+
+
+def _written(accept: str, status: int, problem: Problem) -> web.Response:
+    form = negotiate.form_or_json(accept)
+    status, described = fault(status, problem)
+    renderer = render_xml if form.syntax == "xml" else render_json
+    response = web.Response(status=status, body=renderer.fault(described))
+    response.headers["Content-Type"] = form.content_type
+    return response

@@ -1,0 +1,96 @@
+"""The family's endpoints as routes of the server, and as operations of its description."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from conference.api.auth import CALLER, bearer
+from conference.api.openapi import Handler, Operation
+from conference.api.ucwa import description, negotiate
+from conference.api.ucwa.call import Endpoint
+from conference.api.ucwa.dispatch import VERSION, VERSION_HEADER, Answered, Asked, Dispatch
+from conference.api.ucwa.errors import Fault
+from conference.api.ucwa.table import ordered
+from conference.api.ucwa.urls import path_of
+
+
+def operations(
+    endpoints: Iterable[Endpoint], dispatch: Dispatch, *, secure: bool, read_within: float
+) -> list[Operation]:
+    """`secure`: whether a proxy in front speaks TLS. `read_within`: seconds that a client may take for a body."""
+    entry = _Entry(dispatch, secure, read_within)
+    return [_operation(endpoint, entry.handler(endpoint)) for endpoint in ordered(endpoints)]
+
+
+class _Entry:
+    def __init__(self, dispatch: Dispatch, secure: bool, read_within: float) -> None:
+        self._dispatch = dispatch
+        self._secure = secure
+        self._read_within = read_within
+
+    def handler(self, endpoint: Endpoint) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            asked = await self._asked(request)
+            return _response(await self._dispatch(endpoint, asked, request.match_info))
+
+        return handle
+
+    async def _asked(self, request: web.Request) -> Asked:
+        return Asked(
+            method=request.method,
+            query=request.query,
+            headers=request.headers,
+            body=await self._body(request),
+            caller=request.get(CALLER),
+            token=bearer(request),
+            secure=self._secure or request.secure,
+            client=request.transport,
+        )
+
+    async def _body(self, request: web.Request) -> bytes:
+        if not request.can_read_body:
+            return b""
+        limit = asyncio.timeout(self._read_within)
+        try:
+            async with limit:
+                return await request.read()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise web.HTTPRequestTimeout(text="the body did not come in time") from None
+
+
+def _response(answered: Answered) -> web.Response:
+    response = web.Response(
+        status=answered.status, body=answered.body or None, headers=answered.headers
+    )
+    response.headers[VERSION_HEADER] = VERSION
+    if answered.closing:
+        response.force_close()
+    return response
+
+
+# --- the description --------------------------------------------------------------------------
+
+
+def _operation(endpoint: Endpoint, handler: Handler) -> Operation:
+    return Operation(
+        id=description.identifier(endpoint),
+        method=endpoint.method,
+        path=path_of(endpoint.path),
+        handler=handler,
+        summary=endpoint.summary,
+        description=description.of(endpoint),
+        tag=description.TAG,
+        parameters=description.parameters(endpoint),
+        body=description.body(endpoint),
+        body_required=False,
+        returns={endpoint.returns: description.answer(endpoint)},
+        media_type=endpoint.gives or negotiate.JSON.media_type,
+        refuses=description.REFUSES,
+        problem=Fault,
+        public=endpoint.public,
+    )

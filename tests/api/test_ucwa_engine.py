@@ -1,0 +1,70 @@
+"""What all UCWA resources have in common: forms, versions, conditions, refusals."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from rig_meetings import Api
+from ucwa_rig import Program, request, running_ucwa
+
+
+@pytest.fixture
+async def api(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running_ucwa(database_url, redis_url, tmp_path, body_limit=4000) as api:
+        yield api
+
+
+@pytest.fixture(params=["json", "xml"])
+def alice(api: Api, request: pytest.FixtureRequest) -> Program:
+    return Program(api, "alice", xml=request.param == "xml")
+
+
+async def test_the_root_is_for_everybody(api: Api) -> None:
+    found = await request(api, "GET", "/ucwa", {})
+    assert found.status == 200
+    assert found.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert found.headers["X-MS-UcwaVersion"]
+    assert found.json == {
+        "rel": "root",
+        "_links": {
+            "self": {"href": "/ucwa"},
+            "user": {"href": "/autodiscover/autodiscoverservice.svc/root/oauth/user"},
+            "xframe": {"href": "/ucwa/xframe"},
+        },
+    }
+    for path in (
+        "/autodiscover/autodiscoverservice.svc/root",
+        "/Autodiscover/AutodiscoverService.svc/root",
+    ):
+        same = await request(api, "GET", path, {"Accept": "application/xml"})
+        assert same.json["_links"]["user"] == found.json["_links"]["user"]
+        assert same.href == path
+
+
+async def test_all_else_needs_a_token(api: Api) -> None:
+    root = await request(api, "GET", "/ucwa", {})
+    refused = await request(api, "GET", root.link("user"), {})
+    assert refused.status == 401
+    bearer, oauth = refused.headers.getall("WWW-Authenticate")
+    assert bearer.startswith("Bearer trusted_issuers=")
+    origin = str(api.server.make_url("")).rstrip("/")
+    assert oauth == (
+        f'MsRtcOAuth href="{origin}/WebTicket/oauthtoken",'
+        'grant_type="urn:microsoft.rtc:anonmeeting,password"'
+    )
+    assert refused.json["code"] == "Unauthorized"
+    assert "subcode" not in refused.json
+    for path in ("/ucwa/nowhere", "/ucwa/v1/applications", "/ucwa/v1/applications/1/me"):
+        assert (await request(api, "GET", path, {})).status == 401
+
+
+async def test_a_signed_in_user_finds_applications(alice: Program) -> None:
+    root = await alice.get("/ucwa")
+    user = await alice.get(root.link("user"))
+    assert user.json["rel"] == "user"
+    assert user.link("applications") == "/ucwa/v1/applications"
+    page = await alice.get(user.link("xframe"))
+    assert page.status == 200
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
