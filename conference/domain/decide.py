@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from conference.domain import admission, lifecycle, media
+from conference.domain import admission, lifecycle, media, online_meeting
 from conference.domain.meeting import Change, Command, Meeting
 
 # A rule takes the one command type it is filed under, which a dict's type cannot say: hence Any.
@@ -17,6 +17,7 @@ RULES: dict[type[Command], Rule] = {
     lifecycle.Stop: lifecycle.stop,
     lifecycle.Delete: lifecycle.delete,
     lifecycle.Expire: lifecycle.expire,
+    online_meeting.Arrange: online_meeting.arrange,
     admission.Join: admission.join,
     admission.Leave: admission.leave,
     admission.UpdateQueued: admission.update_queued,

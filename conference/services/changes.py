@@ -21,6 +21,8 @@ Clock = Callable[[], datetime]
 NewId = Callable[[], UUID]
 Guard = Callable[[Connection], Awaitable[None]]
 """A condition checked under the meeting's lock; it raises what its failure is."""
+Make = Callable[[Connection, Meeting], Awaitable[Command]]
+"""Makes the command under the meeting's lock, or raises what its failure is."""
 
 
 class Relay(Protocol):
@@ -72,12 +74,21 @@ class MeetingChanges:
         self, meeting_id: UUID, command: Command, guard: Guard | None = None
     ) -> Applied:
         """Raises NotFound for an unknown meeting, and whatever the rules refuse with."""
+
+        async def given(conn: Connection, before: Meeting) -> Command:
+            if guard is not None:
+                await guard(conn)
+            return command
+
+        return await self.apply_made(meeting_id, given)
+
+    async def apply_made(self, meeting_id: UUID, make: Make) -> Applied:
+        """As `apply`, with a command that depends on the meeting as it is under its lock."""
         async with self._pool.acquire() as conn, conn.transaction():
             before = await meetings.lock(conn, meeting_id)
             if before is None:
                 raise no_such_meeting()
-            if guard is not None:
-                await guard(conn)
+            command = await make(conn, before)
             now = self._clock()
             after, told = decide(before, command, now)
             decided = Decided(before=before, after=after, command=command, at=now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -37,6 +37,14 @@ async def lock(conn: Connection, meeting_id: UUID) -> Meeting | None:
 async def read(conn: Connection, meeting_id: UUID) -> Meeting | None:
     row = await conn.fetchrow(f"select {_MEETING} from meetings where id = $1", meeting_id)
     return (await _whole(conn, [row]))[0] if row else None
+
+
+async def read_all(conn: Connection, meeting_ids: Collection[UUID]) -> dict[UUID, Meeting]:
+    """Those that there are."""
+    rows = await conn.fetch(
+        f"select {_MEETING} from meetings where id = any($1)", list(meeting_ids)
+    )
+    return {meeting.id: meeting for meeting in await _whole(conn, rows)}
 
 
 async def of_room(conn: Connection, room_id: UUID) -> Meeting | None:

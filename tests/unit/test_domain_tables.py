@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from conference import domain
-from conference.domain import admission, lifecycle, media
+from conference.domain import admission, lifecycle, media, online_meeting
 from conference.domain.decide import RULES, decide
 from conference.domain.meeting import Command, Meeting, QueueEntry
 from conference.errors import Conflict, Forbidden, MediaFailed, NotFound
@@ -71,7 +71,7 @@ def join(state: Meeting, user: UUID) -> tuple[Meeting, list[str]]:
 
 
 def test_every_command_has_a_rule() -> None:
-    modules = (admission, lifecycle, media)
+    modules = (admission, lifecycle, media, online_meeting)
     found = {
         item
         for module in modules
@@ -255,6 +255,7 @@ def test_the_domain_touches_no_io() -> None:
         "conference.errors",
         "datetime",
         "enum",
+        "fnmatch",
         "msgspec",
         "msgspec.structs",
         "schemas",

@@ -1,5 +1,6 @@
 -- Who walks into a meeting, as JSON of conference.domain.door.Door; null: the meeting's type decides.
 alter table meetings add column door jsonb;
+create index meetings_owner on meetings (owner_id);
 
 alter table queue_entries
     add column role   text not null default 'registered' check (role in ('moderator', 'registered')),
@@ -11,7 +12,8 @@ create table online_meetings (
     owner_id                uuid not null,
     online_meeting_id       text not null unique check (online_meeting_id ~ '^[A-Z0-9]{8}$'),
     conference_id           text not null unique check (conference_id ~ '^[0-9]+$'),
-    assigned                boolean not null default false,  -- the owner's personal, lasting meeting
+    assigned                boolean not null default false,  -- the owner's personal meeting
+    lasting                 boolean not null default false,  -- expires only when its organizer says when
     description             text,
     entry_exit_announcement text not null check (entry_exit_announcement in ('Unsupported', 'Disabled', 'Enabled')),
     phone_user_admission    text not null check (phone_user_admission in ('Disabled', 'Enabled')),
@@ -22,10 +24,10 @@ create unique index online_meetings_assigned on online_meetings (owner_id) where
 
 -- Data that programs attach to a meeting, for as long as it lives.
 create table online_meeting_extensions (
-    meeting_id   uuid not null references online_meetings on delete cascade,
+    meeting_id   uuid not null references meetings on delete cascade,
     extension_id text not null,
     type         text not null check (type in ('Undefined', 'RoamedOrganizerData', 'RoamedParticipantData')),
-    properties   jsonb not null default '{}',
+    properties   json not null default '{}',    -- text to text, in the order given
     position     bigint generated always as identity,  -- the order in which they came
     primary key (meeting_id, extension_id)
 );
