@@ -36,6 +36,9 @@ class Modality(Term):
 Place = Literal["lobby", "attendees", "leaders"]
 """The collection of a conversation that somebody is in."""
 
+SourceNetwork = Literal["SameEnterprise", "Federated", "Everyone"]
+"""Whose company somebody is of: the organizer's, another, nobody's."""
+
 StepType = Literal["started", "added", "updated", "deleted", "completed"]
 Subject = Literal[
     "onlineMeetingInvitation",
@@ -68,7 +71,7 @@ class Person(Wire, frozen=True, kw_only=True):
     place: Place
     organizer: bool = False
     anonymous: bool = False
-    source_network: Literal["SameEnterprise", "Federated", "Everyone"] | None = None
+    source_network: SourceNetwork | None = None
     modalities: tuple[Modality, ...] = ()
 
     @property

@@ -1,0 +1,168 @@
+"""Events of conversations: each step that was told, as the application reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, assert_never
+from uuid import UUID
+
+import msgspec
+
+from conference.api.ucwa import communication, hrefs, media
+from conference.api.ucwa.conversations import conversation
+from conference.api.ucwa.invitations import invitation
+from conference.api.ucwa.participants import (
+    MODALITY_REL,
+    local_participant,
+    participant,
+    participant_modality,
+)
+from conference.api.ucwa.resource import NewsItem, Reason, Resource, Target
+from conference.domain.application import Application
+from schemas.events import Event
+from schemas.ucwa_conversations import (
+    CommunicationChanged,
+    ConversationNews,
+    ConversationState,
+    Ending,
+    Person,
+    Step,
+)
+
+_COMMUNICATION = Target(rel="communication", href=hrefs.COMMUNICATION)
+_MODALITY = {rel: modality for modality, rel in MODALITY_REL.items()}
+
+_WHY: dict[Ending, tuple[str, str]] = {
+    "Denied": ("Forbidden", "a leader of the meeting turned you away"),
+    "Ejected": ("Forbidden", "a leader took you out of the meeting"),
+    "Removed": ("Conflict", "you are no longer in the meeting with this client"),
+    "Ended": ("Gone", "the meeting has ended"),
+    "Canceled": ("Informational", "you withdrew"),
+}
+
+
+def told(event: ConversationNews, application: Application) -> list[NewsItem]:
+    people = {person.user_id: person for person in event.people}
+    return [_item(event, step, people) for step in event.steps]
+
+
+def _item(event: ConversationNews, step: Step, people: dict[UUID, Person]) -> NewsItem:
+    meeting_id = event.meeting_id
+    sender = Target(rel="conversation", href=hrefs.conversation(meeting_id))
+    match step.what:
+        case "onlineMeetingInvitation":
+            return _invitation(event, step)
+        case "conversation":
+            return _conversation(event, step)
+        case "onlineMeeting":
+            link = Target(rel="onlineMeeting", href=hrefs.online_meeting(meeting_id))
+            return NewsItem(sender=sender, type=step.type, link=link, inside=sender)
+        case "mediaNegotiation":
+            link = Target(rel="mediaNegotiation", href=hrefs.media(meeting_id))
+            again = media.negotiation(meeting_id)
+            return NewsItem(sender=sender, type=step.type, link=link, resource=again)
+        case "localParticipant":
+            link = Target(rel="localParticipant", href=hrefs.local_participant(meeting_id))
+            person = people.get(event.viewer) if step.type != "deleted" else None
+            own = local_participant(meeting_id, person, rel="participant") if person else None
+            return NewsItem(sender=sender, type=step.type, link=link, resource=own)
+        case "participant":
+            return _participant(event, step, people, sender)
+        case "participantAudio" | "participantVideo" | "participantApplicationSharing":
+            return _modality(event, step, people, sender)
+        case _:
+            assert_never(step.what)
+
+
+def _invitation(event: ConversationNews, step: Step) -> NewsItem:
+    """Completed with success in the meeting; with failure when the way there ended."""
+    assert event.invitation is not None, "an event of joining carries its invitation"
+    link = Target(rel="onlineMeetingInvitation", href=hrefs.invitation(event.invitation.id))
+    if step.type != "completed":
+        resource = invitation(event.meeting_id, event.invitation, "Connecting")
+        return NewsItem(sender=_COMMUNICATION, type=step.type, link=link, resource=resource)
+    failed = event.conversation is None
+    state = "Disconnected" if failed else "Connected"
+    return NewsItem(
+        sender=_COMMUNICATION,
+        type="completed",
+        link=link,
+        status="Failure" if failed else "Success",
+        reason=_reason(event.ending or "Canceled") if failed else None,
+        resource=invitation(event.meeting_id, event.invitation, state),
+    )
+
+
+def _conversation(event: ConversationNews, step: Step) -> NewsItem:
+    """Added before anything is known of how joining ends: the state follows."""
+    link = Target(rel="conversation", href=hrefs.conversation(event.meeting_id))
+    if event.conversation is None:
+        why = _reason(event.ending) if event.ending else None
+        return NewsItem(sender=_COMMUNICATION, type=step.type, link=link, reason=why)
+    view = event.conversation
+    if step.type == "added":
+        view = msgspec.structs.replace(
+            view,
+            state=ConversationState.CONNECTING,
+            participant_count=0,
+            modalities=(),
+            leader=False,
+        )
+    return NewsItem(sender=_COMMUNICATION, type=step.type, link=link, resource=conversation(view))
+
+
+def _participant(
+    event: ConversationNews, step: Step, people: dict[UUID, Person], sender: Target
+) -> NewsItem:
+    assert step.user_id is not None, "a step about a participant says whose it is"
+    person = people.get(step.user_id)
+    return NewsItem(
+        sender=sender,
+        type=step.type,
+        link=_link(event, step.user_id, person),
+        inside=_inside(event, step),
+        resource=_shown(event, person) if person and step.type != "deleted" else None,
+    )
+
+
+def _modality(
+    event: ConversationNews, step: Step, people: dict[UUID, Person], sender: Target
+) -> NewsItem:
+    assert step.user_id is not None, "a step about a participant says whose it is"
+    resource = participant_modality(event.meeting_id, step.user_id, _MODALITY[step.what])
+    return NewsItem(
+        sender=sender,
+        type=step.type,
+        link=Target(rel=step.what, href=resource.href),
+        inside=_link(event, step.user_id, people.get(step.user_id)),
+        resource=resource if step.type == "added" else None,
+    )
+
+
+def _link(event: ConversationNews, user: UUID, person: Person | None) -> Target:
+    href = hrefs.participant(event.meeting_id, user)
+    return Target(rel="participant", href=href, title=person.name or None if person else None)
+
+
+def _inside(event: ConversationNews, step: Step) -> Target | None:
+    if step.inside is None:
+        return None
+    return Target(rel=step.inside, href=f"{hrefs.conversation(event.meeting_id)}/{step.inside}")
+
+
+def _shown(event: ConversationNews, person: Person) -> Resource:
+    leader = event.conversation is not None and event.conversation.leader
+    return participant(event.meeting_id, person, event.viewer, leader=leader)
+
+
+def _reason(ending: Ending) -> Reason:
+    code, message = _WHY[ending]
+    return Reason(code=code, subcode=ending, message=message)
+
+
+# A renderer takes the one event type it is filed under, which a dict's type cannot say: hence Any.
+NEWS: dict[type[Event], Callable[[Any, Application], list[NewsItem]]] = {
+    ConversationNews: told,
+    CommunicationChanged: communication.changed,
+    **media.NEWS,
+}

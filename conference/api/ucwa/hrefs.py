@@ -1,0 +1,38 @@
+"""Where conversations and what belongs to them are, below an application. A conversation has its meeting's id."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from conference.api.ucwa.resource import Link, Target
+
+COMMUNICATION = "communication"
+CONVERSATIONS = f"{COMMUNICATION}/conversations"
+
+
+def conversation(meeting_id: UUID) -> str:
+    return f"{CONVERSATIONS}/{meeting_id}"
+
+
+def local_participant(meeting_id: UUID) -> str:
+    return f"{conversation(meeting_id)}/localParticipant"
+
+
+def online_meeting(meeting_id: UUID) -> str:
+    return f"{conversation(meeting_id)}/onlineMeeting"
+
+
+def participant(meeting_id: UUID, user_id: UUID) -> str:
+    return f"{conversation(meeting_id)}/participants/{user_id}"
+
+
+def media(meeting_id: UUID) -> str:
+    return f"{conversation(meeting_id)}/mediaNegotiation"
+
+
+def invitation(invitation_id: str) -> str:
+    return f"{COMMUNICATION}/invitations/{invitation_id}"
+
+
+def link(target: Target) -> Link:
+    return Link(target.href, title=target.title)

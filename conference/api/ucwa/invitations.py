@@ -1,0 +1,75 @@
+"""onlineMeetingInvitation: the operation of joining, from the POST until its user is in or turned away."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from conference.api.ucwa import hrefs
+from conference.api.ucwa.call import Call, Endpoint, Reply
+from conference.api.ucwa.path import EITHER
+from conference.api.ucwa.resource import Link, Resource, Value
+from conference.services.ucwa.conversations import ConversationService
+from schemas.ucwa_conversations import InvitationView, Modality
+
+
+class InvitationViews:
+    def __init__(self, service: ConversationService) -> None:
+        self._service = service
+
+    async def get(self, call: Call) -> Reply:
+        found = await self._service.by_invitation(call.app, call.params["invitationId"])
+        state = "Connected" if found.sight.standing == "in" else "Connecting"
+        asked = found.conversation.invitation
+        return Reply(resource=invitation(found.meeting.id, asked, state))
+
+    async def cancel(self, call: Call) -> Reply:
+        await self._service.cancel(call.app, call.params["invitationId"])
+        return Reply(status=204)
+
+
+def invitation(meeting_id: UUID, asked: InvitationView, state: str) -> Resource:
+    """`state`: Connecting (also in the lobby), Connected or Disconnected. Only what is open can be cancelled."""
+    href = hrefs.invitation(asked.id)
+    properties: dict[str, Value] = {
+        "availableModalities": [modality.value for modality in Modality],
+        "direction": "Outgoing",
+        "importance": asked.importance.value,
+        "onlineMeetingUri": asked.online_meeting_uri,
+        "operationId": asked.operation_id,
+        "state": state,
+        "subject": asked.subject,
+        "threadId": asked.thread_id,
+        "to": asked.online_meeting_uri,
+    }
+    if asked.anonymous_display_name:
+        properties["anonymousDisplayName"] = asked.anonymous_display_name
+    links: dict[str, Link] = {}
+    if state != "Disconnected":
+        links["conversation"] = Link(hrefs.conversation(meeting_id))
+        links["from"] = Link(hrefs.local_participant(meeting_id))
+    if state == "Connecting":
+        links["cancel"] = Link(f"{href}/cancel")
+    return Resource(rel="onlineMeetingInvitation", href=href, properties=properties, links=links)
+
+
+def endpoints(views: InvitationViews) -> list[Endpoint]:
+    one = "communication/invitations/{invitationId}"
+    return [
+        Endpoint(
+            method="GET",
+            path=one,
+            view=views.get,
+            rel="onlineMeetingInvitation",
+            summary="How joining goes: Connecting until you are in, also in the lobby",
+            scopes=EITHER,
+        ),
+        Endpoint(
+            method="POST",
+            path=f"{one}/cancel",
+            view=views.cancel,
+            rel="cancel",
+            summary="Withdraw from the lobby",
+            scopes=EITHER,
+            returns=204,
+        ),
+    ]

@@ -1,0 +1,69 @@
+"""onlineMeeting: the meeting of a conversation, read-only."""
+
+from __future__ import annotations
+
+from conference.api.ucwa import hrefs
+from conference.api.ucwa.call import Call, Endpoint, Reply
+from conference.api.ucwa.path import EITHER, conversation_id
+from conference.api.ucwa.resource import Link, Resource, Value
+from conference.domain.online_meeting import OnlineMeeting
+from conference.errors import NotFound
+from conference.services.ucwa.conversations import ConversationService
+from conference.services.ucwa.online_meetings import OnlineMeetingService
+
+
+class OnlineMeetingViews:
+    def __init__(self, service: ConversationService, online_meetings: OnlineMeetingService) -> None:
+        self._service = service
+        self._online_meetings = online_meetings
+
+    async def get(self, call: Call) -> Reply:
+        found = await self._service.get(call.app, conversation_id(call))
+        shown = await self._online_meetings.of_meeting(found.meeting.id)
+        if shown is None:
+            raise NotFound("the meeting is over")
+        return Reply(resource=online_meeting(shown, inside=found.sight.standing == "in"))
+
+
+def online_meeting(shown: OnlineMeeting, *, inside: bool) -> Resource:
+    """`inside`: whether its viewer is in. Who is invited, and what is attached, is not for the lobby."""
+    href = hrefs.online_meeting(shown.meeting_id)
+    properties: dict[str, Value] = {
+        "accessLevel": shown.access_level.value,
+        "automaticLeaderAssignment": shown.automatic_leader_assignment.value,
+        "conferenceId": shown.conference_id,
+        "description": shown.description or "",
+        "entryExitAnnouncement": shown.entry_exit_announcement.value,
+        "joinUrl": shown.join_url,
+        "largeMeeting": "Disabled",
+        "legacyOnlineMeetingUri": shown.legacy_uri,
+        "lobbyBypassForPhoneUsers": shown.lobby_bypass_for_phone_users.value,
+        "onlineMeetingId": shown.online_meeting_id,
+        "onlineMeetingRel": shown.rel,
+        "onlineMeetingUri": shown.uri,
+        "organizerName": shown.organizer_name,
+        "organizerUri": shown.organizer_uri,
+        "phoneUserAdmission": shown.phone_user_admission.value,
+        "subject": shown.subject,
+    }
+    if shown.expiration is not None:
+        properties["expirationTime"] = shown.expiration
+    links = {"conversation": Link(hrefs.conversation(shown.meeting_id))}
+    if inside:
+        properties["attendees"] = list(shown.attendees)
+        properties["leaders"] = list(shown.leaders)
+        links["onlineMeetingExtensions"] = Link(f"{href}/extensions")
+    return Resource(rel="onlineMeeting", href=href, properties=properties, links=links)
+
+
+def endpoints(views: OnlineMeetingViews) -> list[Endpoint]:
+    return [
+        Endpoint(
+            method="GET",
+            path="communication/conversations/{conversationId}/onlineMeeting",
+            view=views.get,
+            rel="onlineMeeting",
+            summary="The meeting of a conversation, read-only",
+            scopes=EITHER,
+        )
+    ]

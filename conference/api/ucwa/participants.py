@@ -1,0 +1,228 @@
+"""Participants of a conversation: everyone, by role, one by one, and oneself. What leaders do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from conference.api.ucwa import hrefs
+from conference.api.ucwa.call import Call, Endpoint, Reply
+from conference.api.ucwa.path import EITHER, conversation_id, user_id
+from conference.api.ucwa.resource import Link, Resource, Value
+from conference.domain.application import Application
+from conference.errors import NotFound
+from conference.services.ucwa.conversations import ConversationService, Open
+from schemas.ucwa_conversations import Modality, Person, Place
+
+MODALITY_REL: dict[Modality, str] = {
+    Modality.AUDIO: "participantAudio",
+    Modality.VIDEO: "participantVideo",
+    Modality.APPLICATION_SHARING: "participantApplicationSharing",
+}
+_SOURCE: dict[Modality, str] = {
+    Modality.AUDIO: "audioSourceId",
+    Modality.VIDEO: "videoSourceId",
+    Modality.APPLICATION_SHARING: "applicationSharingSourceId",
+}
+"""Names whose stream it is in calls of media."""
+
+Act = Callable[[Application, UUID, UUID], Awaitable[None]]
+
+
+class ParticipantViews:
+    def __init__(self, service: ConversationService) -> None:
+        self._service = service
+
+    async def all(self, call: Call) -> Reply:
+        found = await self._service.with_people(call.app, conversation_id(call))
+        return Reply(resource=_links(found, "participants", ("leaders", "attendees", "lobby")))
+
+    async def leaders(self, call: Call) -> Reply:
+        return Reply(resource=_links(await self._inside(call), "leaders", ("leaders",)))
+
+    async def attendees(self, call: Call) -> Reply:
+        return Reply(resource=_links(await self._inside(call), "attendees", ("attendees",)))
+
+    async def one(self, call: Call) -> Reply:
+        return Reply(resource=_shown(*await self._person(call)))
+
+    async def local(self, call: Call) -> Reply:
+        found = await self._service.with_people(call.app, conversation_id(call), call.app.user_id)
+        person = found.people.get(call.app.user_id)
+        if person is None:
+            raise _no_participant()
+        return Reply(resource=local_participant(found.meeting.id, person))
+
+    async def modality(self, call: Call) -> Reply:
+        found, person = await self._person(call)
+        rel = call.params["modality"]
+        for modality in person.modalities:
+            if MODALITY_REL[modality] == rel:
+                return Reply(
+                    resource=participant_modality(found.meeting.id, person.user_id, modality)
+                )
+        raise NotFound("the participant does not use this modality now")
+
+    def doing(self, act: Act) -> Callable[[Call], Awaitable[Reply]]:
+        async def view(call: Call) -> Reply:
+            await act(call.app, conversation_id(call), user_id(call))
+            return Reply(status=204)
+
+        return view
+
+    async def _inside(self, call: Call) -> Open:
+        """Roles are seen by those who are in."""
+        found = await self._service.with_people(call.app, conversation_id(call))
+        if found.sight.standing != "in":
+            raise NotFound("you are not in the meeting yet")
+        return found
+
+    async def _person(self, call: Call) -> tuple[Open, Person]:
+        wanted = user_id(call)
+        found = await self._service.with_people(call.app, conversation_id(call), wanted)
+        person = found.people.get(wanted)
+        if person is None:
+            raise _no_participant()
+        return found, person
+
+
+def _no_participant() -> NotFound:
+    return NotFound("no such participant in this conversation")
+
+
+def _links(found: Open, rel: str, places: tuple[Place, ...]) -> Resource:
+    meeting_id = found.meeting.id
+    chosen = [
+        Link(hrefs.participant(meeting_id, person.user_id), title=person.name or None)
+        for person in found.people.values()
+        if person.user_id in found.sight.people and person.place in places
+    ]
+    return Resource(
+        rel=rel, href=f"{hrefs.conversation(meeting_id)}/{rel}", links={"participant": chosen}
+    )
+
+
+def _shown(found: Open, person: Person) -> Resource:
+    viewer = found.conversation.user_id
+    return participant(found.meeting.id, person, viewer, leader=found.view.leader)
+
+
+def participant(
+    meeting_id: UUID, person: Person, viewer: UUID, *, leader: bool, rel: str = "participant"
+) -> Resource:
+    """`leader`: whether the viewer may do what leaders do; a link is there for what may be done now."""
+    local = person.user_id == viewer
+    href = hrefs.participant(meeting_id, person.user_id)
+    links = {"conversation": Link(hrefs.conversation(meeting_id))}
+    if local:
+        links["me"] = Link("me")
+    for modality in person.modalities:
+        links[MODALITY_REL[modality]] = Link(f"{href}/{MODALITY_REL[modality]}")
+    if leader and not local:
+        links |= {name: Link(f"{href}/{name}") for name in _allowed(person)}
+    return Resource(rel=rel, href=href, properties=_properties(person, local), links=links)
+
+
+def local_participant(meeting_id: UUID, person: Person, rel: str = "localParticipant") -> Resource:
+    """The user as a participant; nobody admits or ejects themselves."""
+    own = participant(meeting_id, person, person.user_id, leader=False, rel=rel)
+    return Resource(
+        rel=rel,
+        href=hrefs.local_participant(meeting_id),
+        properties=own.properties,
+        links=own.links,
+    )
+
+
+def _allowed(person: Person) -> tuple[str, ...]:
+    """Who waits can be let in or turned away, and nothing else; an organizer is neither ejected nor demoted."""
+    if person.in_lobby:
+        return ("admit", "reject")
+    if person.organizer:
+        return ()
+    return ("eject", "demote" if person.place == "leaders" else "promote")
+
+
+def _properties(person: Person, local: bool) -> dict[str, Value]:
+    properties: dict[str, Value] = {
+        "anonymous": person.anonymous,
+        "inLobby": person.in_lobby,
+        "local": local,
+        "name": person.name,
+        "organizer": person.organizer,
+        "role": "Leader" if person.place == "leaders" else "Attendee",
+        "uri": person.uri,
+    }
+    if person.source_network is not None:
+        properties["sourceNetwork"] = person.source_network
+    return properties
+
+
+def participant_modality(meeting_id: UUID, user: UUID, modality: Modality) -> Resource:
+    """There as long as the participant sends it."""
+    own, rel = hrefs.participant(meeting_id, user), MODALITY_REL[modality]
+    return Resource(
+        rel=rel,
+        href=f"{own}/{rel}",
+        properties={_SOURCE[modality]: str(user)},
+        links={"participant": Link(own)},
+    )
+
+
+def endpoints(views: ParticipantViews, service: ConversationService) -> list[Endpoint]:
+    conversation = "communication/conversations/{conversationId}"
+    one = f"{conversation}/participants/{{userId}}"
+    lists = [
+        ("participants", views.all, "Everyone in the conversation"),
+        ("leaders", views.leaders, "Those who lead the meeting"),
+        ("attendees", views.attendees, "Those who attend the meeting"),
+        ("localParticipant", views.local, "You, as a participant"),
+    ]
+    acts: list[tuple[str, Act, str]] = [
+        ("admit", service.admit, "Let somebody in from the lobby"),
+        ("reject", service.reject, "Turn somebody in the lobby away"),
+        ("eject", service.eject, "Take somebody out of the meeting"),
+        ("promote", service.promote, "Make an attendee a leader"),
+        ("demote", service.demote, "Make a leader an attendee"),
+    ]
+    return [
+        *(
+            Endpoint(
+                method="GET",
+                path=f"{conversation}/{rel}",
+                view=view,
+                rel=rel,
+                summary=summary,
+                scopes=EITHER,
+            )
+            for rel, view, summary in lists
+        ),
+        Endpoint(
+            method="GET",
+            path=one,
+            view=views.one,
+            rel="participant",
+            summary="One participant, with links to what you may do now",
+            scopes=EITHER,
+        ),
+        Endpoint(
+            method="GET",
+            path=f"{one}/{{modality}}",
+            view=views.modality,
+            rel="participantAudio",
+            summary="participantAudio, participantVideo or participantApplicationSharing: there while it is sent",
+            scopes=EITHER,
+        ),
+        *(
+            Endpoint(
+                method="POST",
+                path=f"{one}/{rel}",
+                view=views.doing(act),
+                rel=rel,
+                summary=f"{summary}: leaders only",
+                scopes=EITHER,
+                returns=204,
+            )
+            for rel, act, summary in acts
+        ),
+    ]

@@ -1,0 +1,63 @@
+"""Who is in a meeting and its lobby, with names: a snapshot for events and resources."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
+from conference.domain import conversation as rules
+from conference.domain import sip
+from conference.domain.meeting import Meeting
+from conference.storage import users
+from conference.storage.meetings import Connection
+from conference.storage.ucwa import conversations
+from conference.storage.users import User
+from schemas.ucwa_conversations import Person, Place, SourceNetwork
+
+People = Mapping[UUID, Person]
+
+
+async def people_in(
+    conn: Connection, meeting: Meeting, ids: Collection[UUID], domain: str
+) -> People:
+    """Those of `ids` who are in the meeting or its waiting room, in the order of joining, the lobby last. `domain`:
+    of the SIP URIs of people without an e-mail address."""
+    if not ids:
+        return {}
+    known = {user.id: user for user in await users.named(conn, ids)}
+    anonymous = await conversations.anonymous_users(conn, meeting.id)
+    present = [user for user in [*meeting.participants, *meeting.queue] if user in ids]
+    return {
+        user: _person(meeting, known.get(user) or User(id=user, name=""), user in anonymous, domain)
+        for user in present
+    }
+
+
+def _person(meeting: Meeting, user: User, anonymous: bool, domain: str) -> Person:
+    participant = meeting.participants.get(user.id)
+    return Person(
+        user_id=user.id,
+        name=user.name,
+        uri=sip.uri_of(user, domain),
+        place=_place(meeting, user.id),
+        organizer=user.id == meeting.owner_id,
+        anonymous=anonymous,
+        source_network=_network(meeting, user, anonymous),
+        modalities=rules.modalities_of(participant) if participant else (),
+    )
+
+
+def _place(meeting: Meeting, user: UUID) -> Place:
+    if user not in meeting.participants:
+        return "lobby"
+    return "leaders" if meeting.is_moderator(user) else "attendees"
+
+
+def _network(meeting: Meeting, user: User, anonymous: bool) -> SourceNetwork | None:
+    """Seen from the organizer; a meeting that has no door keeps no company."""
+    if anonymous:
+        return "Everyone"
+    if meeting.door is None:
+        return None
+    own = user.org.lower() == meeting.door.organizer_org.lower()
+    return "SameEnterprise" if own else "Federated"
