@@ -13,7 +13,6 @@ import asyncpg
 import structlog
 from aiohttp import web
 
-from conference import ucwa
 from conference.api import document, openapi, ops, site
 from conference.api.auth import Authenticator, Caller, TokenVerifier
 from conference.api.channels import routes as channel_routes
@@ -47,6 +46,7 @@ from conference.storage import channels as channel_rows
 from conference.storage.database import open_pool
 from conference.storage.users import User
 from conference.tokens import load_secret
+from conference.ucwa import Shared, Ucwa
 from config.settings import Settings
 
 _TIDY_WITHIN = 2.0
@@ -97,6 +97,7 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
     meetings = MeetingService(pool, relay, changes, placement, _now, uuid4)
     media = MediaService(changes, placement, bus, _now)
     channels.on_closed.append(meetings.channel_gone)
+    ucwa = Ucwa(Shared(pool=pool, channels=channels, settings=settings, now=_now, new_id=uuid4))
 
     # what runs by itself
     notices = NoticeReader(link, NoticeHandler(pool, changes, media, bus, _now).handle)
@@ -117,7 +118,7 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
         *meeting_routes.operations(meetings, media),
         *channel_routes.operations(channels, settings),
         *user_routes.operations(users),
-        *ucwa.operations([], ucwa.NoApplications(), settings),
+        *ucwa.operations(),
         *ops.operations(views),
     ]
     openapi.add_routes(app, operations)
@@ -141,6 +142,7 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
             notices.run(),
             repeat("failover", watch.check, failover.INTERVAL),
             repeat("sweep", sweeper.sweep, settings.sweep_interval),
+            repeat("ucwa sweep", ucwa.sweep, settings.sweep_interval),
         )
     )
 

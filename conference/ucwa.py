@@ -1,34 +1,78 @@
-"""The composition of the UCWA family: its services, and the endpoints that they serve."""
+"""The composition of the UCWA family: its services, the endpoints that they serve, and what runs by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from conference.api.openapi import Operation
+from conference.api.ucwa import applications as application_views
 from conference.api.ucwa import discovery, routes
+from conference.api.ucwa.applications import ApplicationViews, Hub
 from conference.api.ucwa.call import Endpoint
-from conference.api.ucwa.dispatch import Applications, Dispatch
-from conference.domain.application import Application
-from conference.errors import NotFound
+from conference.api.ucwa.dispatch import Dispatch
+from conference.services.channels import ChannelService
+from conference.services.ucwa.applications import ApplicationService, Rules
 from config.settings import Settings
 
 
-class NoApplications:
-    """Until there are any."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shared:
+    """What the family uses of what serves all."""
 
-    async def get(self, user_id: UUID, application_id: str, *, fresh: bool = True) -> Application:
-        raise NotFound("no such application of yours; create one", code="ApplicationNotFound")
+    pool: asyncpg.Pool
+    channels: ChannelService
+    settings: Settings
+    now: Callable[[], datetime]
+    new_id: Callable[[], UUID]
 
 
-def operations(
-    endpoints: Sequence[Endpoint], applications: Applications, settings: Settings
-) -> list[Operation]:
-    """The whole family's: `endpoints` are those of its parts."""
-    dispatch = Dispatch(applications, settings)
-    return routes.operations(
-        [*discovery.endpoints(), *endpoints],
-        dispatch,
-        secure=(settings.public_url or "").startswith("https://"),
-        read_within=settings.ucwa_answer_within,
+class Ucwa:
+    def __init__(self, shared: Shared) -> None:
+        self._settings = settings = shared.settings
+        self.applications = ApplicationService(
+            shared.pool,
+            shared.channels,
+            _rules(settings),
+            now=shared.now,
+            new_id=shared.new_id,
+        )
+        shared.channels.on_closed.append(self.applications.channel_closed)
+
+    def operations(self) -> list[Operation]:
+        """Every endpoint of the family."""
+        settings = self._settings
+        return routes.operations(
+            self._endpoints(),
+            Dispatch(self.applications, settings),
+            secure=(settings.public_url or "").startswith("https://"),
+            read_within=settings.ucwa_answer_within,
+        )
+
+    async def sweep(self) -> None:
+        """One round of what no request does."""
+        await self.applications.sweep()
+
+    def _endpoints(self) -> list[Endpoint]:
+        return [
+            *discovery.endpoints(),
+            *application_views.endpoints(ApplicationViews(self.applications, self._dashboard())),
+        ]
+
+    def _dashboard(self) -> dict[str, Hub]:
+        """What the application embeds, in the order shown."""
+        return {}
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        most=settings.ucwa_applications_max,
+        idle=settings.ucwa_application_idle,
+        activity_idle=settings.ucwa_activity_idle,
+        remembered=settings.ucwa_tombstones,
+        refused=settings.ucwa_refused_user_agents,
     )

@@ -68,3 +68,26 @@ async def test_a_signed_in_user_finds_applications(alice: Program) -> None:
     page = await alice.get(user.link("xframe"))
     assert page.status == 200
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+async def test_an_application_in_both_forms(api: Api) -> None:
+    alice, same = Program(api, "alice"), Program(api, "alice", xml=True)
+    inputs = {"culture": "en-us", "userAgent": "ContosoApp/1.0", "endpointId": "1"}
+    created = await alice.start(**inputs)
+    assert created.status == 201
+    assert created.headers["Location"] == created.href == alice.application
+    assert created.headers["Set-Cookie"].startswith(f"cwt_ucwa={alice.token}; Path=/ucwa; HttpOnly")
+    assert created.json["etag"] == created.etag
+    assert int(created.etag) < 2**32
+    found = await same.start(**{name.upper(): value for name, value in inputs.items()})
+    assert found.status == 200
+    assert found.href == created.href
+    for name in ("rel", "culture", "userAgent", "etag", "_links"):
+        assert found.json[name] == created.json[name]
+    assert (await alice.delete(alice.application)).status == 204
+    gone = await same.get(same.application)
+    assert (gone.status, gone.json["code"], gone.subcode) == (
+        404,
+        "NotFound",
+        "ApplicationNotFound",
+    )
