@@ -4,75 +4,43 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import math
 import signal
 import sys
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 
 from load import kernel, namespace, report, shapes
+from load.bouts import Plan, say, set_up
 from load.dtls import Identity
 from load.janus import Janus
-from load.measuring import Meter, Window
 from load.parley import ParleyNative, ParleyPython
-from load.peer import PeerFailed
+from load.rates import climb, occupy
 from load.relay import AiortcRelay
-from load.stage import Server, ServerFailed, Stage
+from load.stage import Server
 
 RELAY = "relay-3"
-_SET_UP_WITHIN = 240.0
-_CLIMB_STEPS = 10
-_FIRST_SHARE = 1 / 16
-_LEAST_SHARE = 1 / 1024
-_WITHOUT_LOSS = 0.9995
-_SHORT_BACKLOG = 0.5
+_GROUPS: dict[str, Sequence[str]] = {
+    "targets": (*shapes.TARGETS, RELAY),
+    "half": shapes.HALF,
+    "moonshots": shapes.MOONSHOTS,
+    "extras": shapes.EXTRAS,
+}
+_LOADS_HELP = (
+    f"of {', '.join(shapes.LOADS)}; in any size: {', '.join(shapes.SIZED)} (as in width@50); together: "
+    + "; ".join(f"{group} = {', '.join(loads)}" for group, loads in _GROUPS.items())
+)
+Measure = Callable[[shapes.Load, Plan, Identity], Awaitable[list[report.Row]]]
 SERVERS: dict[str, type[Server]] = {
     server.name: server for server in (Janus, ParleyNative, ParleyPython, AiortcRelay)
 }
 
 
-@dataclass(frozen=True)
-class Plan:
-    loads: list[shapes.Load]
-    servers: list[str]
-    seconds: float
-    latency_seconds: float
-    runs: int
-    warm_up: float
-
-
-@dataclass
-class Bout:
-    """One server with one load on it."""
-
-    server: Server
-    stage: Stage
-    meter: Meter
-    resident_before: float
-    windows: list[Window]
-    counted_before: dict[str, int]
-
-    async def row(self, windows: list[Window], share: float = 1.0) -> report.Row:
-        """Of these windows, and of what the server counted since the last row or warm-up."""
-        counted = await self.server.counters(fresh=True)
-        grown = {name: count - self.counted_before.get(name, 0) for name, count in counted.items()}
-        self.counted_before = counted
-        return report.row(
-            self.server.name,
-            self.stage,
-            windows,
-            resident_before=self.resident_before,
-            counted={name: count for name, count in grown.items() if count},
-            share=share,
-        )
-
-
 async def compare(load: shapes.Load, plan: Plan, identity: Identity) -> list[report.Row]:
     """Set the load up on every server, then let them take turns."""
-    found = await asyncio.gather(*(_set_up(name, load, identity) for name in plan.servers))
+    found = await asyncio.gather(*(set_up(kind, load, identity) for kind in plan.servers))
     bouts = [bout for bout in found if bout is not None]
     try:
         for bout in bouts:
-            await _warm_up(bout, plan)
+            await bout.warm_up(plan.warm_up)
         for _ in range(plan.runs):
             for bout in bouts:
                 bout.windows.append(await bout.meter.window(plan.seconds, plan.latency_seconds))
@@ -80,100 +48,7 @@ async def compare(load: shapes.Load, plan: Plan, identity: Identity) -> list[rep
         return list(await asyncio.gather(*(bout.row(bout.windows) for bout in bouts)))
     finally:
         for bout in bouts:
-            await _take_down(bout.stage, bout.server)
-
-
-async def climb(load: shapes.Load, plan: Plan, identity: Identity) -> list[report.Row]:
-    """For each server alone: the highest share of the load's rate that it carries without loss or backlog."""
-    rows: list[report.Row] = []
-    for name in plan.servers:
-        bout = await _set_up(name, load, identity)
-        if bout is None:
-            continue
-        try:
-            for stream in bout.stage.streams:
-                stream.slow_to(_FIRST_SHARE)
-            await _warm_up(bout, plan)
-            rows.append(await _highest_share(bout, plan))
-        finally:
-            await _take_down(bout.stage, bout.server)
-    return rows
-
-
-async def _highest_share(bout: Bout, plan: Plan) -> report.Row:
-    """From little upwards, by what its CPU seems to allow, then halving what is left.
-
-    Never far above what it can: a server with seconds of backlog would spoil the next window.
-    """
-    held, lost = 0.0, math.inf
-    share = _FIRST_SHARE
-    best: report.Row | None = None
-    for _ in range(_CLIMB_STEPS):
-        found = await _at_share(bout, plan, share)
-        if (found.delivered or 0.0) >= _WITHOUT_LOSS and found.backlog_s < _SHORT_BACKLOG:
-            best, held = found, share
-        else:
-            lost = share
-        if held == 1.0 or lost < 1.1 * held or (not held and lost < _LEAST_SHARE):
-            break
-        share = (held + lost) / 2 if lost < math.inf else min(1.0, share * _step(found))
-    return best or found
-
-
-def _step(row: report.Row) -> float:
-    """How much more to try: to 85 % of a core, at least a third and at most eight times."""
-    return max(1.33, min(8.0, 85 / max(row.cpu_percent, 1.0)))
-
-
-async def _at_share(bout: Bout, plan: Plan, share: float) -> report.Row:
-    for stream in bout.stage.streams:
-        stream.slow_to(share)
-    window = await bout.meter.window(plan.seconds, plan.latency_seconds)
-    name, load = bout.server.name, bout.stage.load.name
-    row = await bout.row([window], round(share, 4))
-    say(
-        f"{load}: {name} at {share:.3f} of the rate: {row.delivered} delivered, backlog {row.backlog_s} s"
-    )
-    return row
-
-
-async def _take_down(stage: Stage, server: Server) -> None:
-    await stage.close()
-    await server.stop()
-
-
-async def _set_up(name: str, load: shapes.Load, identity: Identity) -> Bout | None:
-    if reason := SERVERS[name].refuses(load):
-        say(f"{load.name}: {name} left out: {reason}")
-        return None
-    server = SERVERS[name]()
-    stage = Stage(load)
-    try:
-        stage.upkeep.start()
-        await server.start()
-        resident = kernel.process_figures(server.pid).resident_mib
-        async with asyncio.timeout(_SET_UP_WITHIN):
-            await server.set_up(stage, identity)
-    except TimeoutError:
-        say(f"{load.name}: {name} left out: not set up within {_SET_UP_WITHIN:.0f} s")
-        await _take_down(stage, server)
-        return None
-    except (ServerFailed, PeerFailed) as failure:
-        say(f"{load.name}: {name} left out: {failure}")
-        await _take_down(stage, server)
-        return None
-    except BaseException:
-        await _take_down(stage, server)
-        raise
-    return Bout(server, stage, Meter(stage, server.pid), resident, [], {})
-
-
-async def _warm_up(bout: Bout, plan: Plan) -> None:
-    if not await bout.meter.warm_up(plan.warm_up):
-        name, load = bout.server.name, bout.stage.load.name
-        say(f"{load}: {name} does not deliver everything after {plan.warm_up:g} s")
-    await bout.meter.rest()
-    bout.counted_before = await bout.server.counters(fresh=False)
+            await bout.close()
 
 
 async def run(plan: Plan, rows: list[report.Row]) -> None:
@@ -182,8 +57,13 @@ async def run(plan: Plan, rows: list[report.Row]) -> None:
     identity = Identity()
     for load in plan.loads:
         say(f"{load.name}: {load.title}, {load.legs} legs")
-        measure = climb if load.moonshot else compare
-        rows += await measure(load, plan, identity)
+        rows += await _measure(load)(load, plan, identity)
+
+
+def _measure(load: shapes.Load) -> Measure:
+    if load.moonshot:
+        return climb
+    return compare if load.cpu_goal is None else occupy
 
 
 def _end_in_order_on_sigterm() -> None:
@@ -192,15 +72,10 @@ def _end_in_order_on_sigterm() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
-def say(text: str) -> None:
-    """Progress, apart from the result."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def plan_from(arguments: argparse.Namespace) -> Plan:
-    chosen = _expanded(arguments.loads) if arguments.loads else [*shapes.TARGETS, RELAY]
+    chosen = _expanded(arguments.loads) if arguments.loads else _GROUPS["targets"]
     if arguments.quick and not arguments.loads:
-        chosen = list(shapes.QUICK)
+        chosen = shapes.QUICK
     servers = arguments.servers.split(",") if arguments.servers else list(SERVERS)
     try:
         loads = [shapes.named(name) for name in chosen]
@@ -214,7 +89,7 @@ def plan_from(arguments: argparse.Namespace) -> Plan:
         if reason:
             say(f"skipped {name}: {reason}")
         else:
-            usable.append(name)
+            usable.append(SERVERS[name])
     return Plan(
         loads=loads,
         servers=usable,
@@ -225,15 +100,8 @@ def plan_from(arguments: argparse.Namespace) -> Plan:
     )
 
 
-def _expanded(names: str) -> list[str]:
-    together = {"moonshots": shapes.MOONSHOTS, "extras": shapes.EXTRAS}
-    return [load for name in names.split(",") for load in together.get(name, (name,))]
-
-
-_LOADS_HELP = (
-    f"of {', '.join(shapes.LOADS)}; in any size: {', '.join(shapes.SIZED)} (as in width@50); "
-    f"together: moonshots = {', '.join(shapes.MOONSHOTS)}; extras = {', '.join(shapes.EXTRAS)}"
-)
+def _expanded(names: str) -> Sequence[str]:
+    return [load for name in names.split(",") for load in _GROUPS.get(name, (name,))]
 
 
 def arguments() -> argparse.Namespace:

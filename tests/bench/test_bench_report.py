@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
+import msgspec
 import pytest
 from load import report
 
@@ -40,3 +42,32 @@ def test_a_percentile_is_that_of_the_times_to_a_few_percent(share: float) -> Non
 
 def test_a_server_that_counts_nothing_has_none() -> None:
     assert report.histogram_percentile({"datagrams_in": 5}, 0.5) is None
+
+
+def row(load: str, server: str, us_per_packet: float | None, **other: Any) -> report.Row:
+    plain = {
+        field.name: 0 if field.name not in ("title", "srtp") else "x"
+        for field in msgspec.structs.fields(report.Row)
+    }
+    named = {"load": load, "server": server, "us_per_packet": us_per_packet, "counted": {}}
+    return report.Row(**(plain | named | other))
+
+
+def test_the_table_compares_with_janus_and_says_what_was_meant_to_be_reached() -> None:
+    lines = report.as_table(
+        [
+            row("fan-60", "janus", 5.0),
+            row("fan-60", "parley-native", 1.0, worker_p50_ms=0.4, worker_p99_ms=1.234),
+            row("fan-60", "parley-python", 8.0),
+            row("width@10", "parley-native", 2.0, p99_ms=None, packets_out=180_000),
+        ]
+    ).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    head, _, *rows = cells
+    column = head.index("of Janus")
+    assert [cells[column] for cells in rows] == ["", "0.20 (≤ 0.25)", "1.60", ""]
+    assert [cells[0] for cells in rows] == ["fan-60: x", "", "", "width@10: x"]
+    assert rows[1][head.index("worker p99 ms")] == "1.23"
+    assert rows[3][head.index("p99 ms")] == "–"
+    assert rows[3][head.index("out/s")] == "180,000"
+    assert len({len(line) for line in lines}) == 1

@@ -58,10 +58,16 @@ def test_legs_are_counted_once_each() -> None:
 
 
 def test_groups_name_loads_that_exist() -> None:
-    for name in (*shapes.QUICK, *shapes.TARGETS, *shapes.MOONSHOTS, *shapes.EXTRAS):
+    for name in (*shapes.QUICK, *shapes.TARGETS, *shapes.HALF, *shapes.MOONSHOTS, *shapes.EXTRAS):
         assert shapes.named(name).people
     assert all(shapes.named(name).moonshot for name in shapes.MOONSHOTS)
     assert not any(shapes.named(name).moonshot for name in shapes.TARGETS)
+
+
+def test_a_load_for_half_a_core_is_another_one_at_another_rate() -> None:
+    half, whole = shapes.named("fan-60-half"), shapes.named("fan-60")
+    assert (half.people, half.cpu_goal) == (whole.people, 50)
+    assert (half.name, whole.cpu_goal) == ("fan-60-half", None)
 
 
 def test_a_size_is_taken_from_the_name() -> None:

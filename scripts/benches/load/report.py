@@ -8,16 +8,24 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from load import shapes
 from load.measuring import Window, percentile
 from load.stage import Stage
 
+YARDSTICK, TARGETED = "janus", "parley-native"
+_TEXTS = 2
+_HEAD = (
+    "load", "server", "µs/packet", "of Janus", "delivered", "worker p50 ms", "worker p99 ms", "p50 ms", "p99 ms",
+    "CPU %", "out/s", "RSS MiB", "share", "others %", "late ms",
+)  # fmt: skip
 _WITHIN = "forward_us_in_"
 
 
 class Row(msgspec.Struct, kw_only=True):
-    """The first seven are the benchmark's contract; the others help to judge them. Absent: not measurable."""
+    """Those up to `rss_mib` are the benchmark's contract; the others help to judge them. Absent: not measurable."""
 
     load: str
+    title: str
     server: str
     us_per_packet: float | None
     delivered: float | None
@@ -52,7 +60,7 @@ class Row(msgspec.Struct, kw_only=True):
     unopened: int
     windows: int
     share: float
-    """Of the load's packet rate; below 1 where the server loses packets at more."""
+    """Of the load's packet rate: where the server would lose packets at more, or what fills half a core."""
 
 
 def row(
@@ -71,6 +79,7 @@ def row(
     arrived = sum(window.packets_arrived for window in windows)
     return Row(
         load=load.name,
+        title=load.title,
         server=server,
         us_per_packet=_median(
             window.cpu_seconds / window.packets_arrived * 1e6
@@ -139,34 +148,52 @@ def as_json(rows: list[Row]) -> str:
 
 
 def as_table(rows: list[Row]) -> str:
-    """For a terminal; also good Markdown."""
-    head = (
-        "load", "server", "µs/packet", "delivered", "p50 ms", "p99 ms", "RSS MiB", "CPU %", "out/s", "others %", "share"
-    )  # fmt: skip
-    cells = [
-        (
-            each.load,
-            each.server,
-            _shown(each.us_per_packet, 2),
-            _shown(each.delivered, 4),
-            _shown(each.p50_ms, 2),
-            _shown(each.p99_ms, 2),
-            _shown(each.rss_mib, 0),
-            _shown(each.cpu_percent, 1),
-            _shown(each.packets_out, 0),
-            _shown(each.others_percent, 0),
-            _shown(each.share, 2),
+    """Markdown, aligned for a terminal as well. A load is named in its first row only."""
+    yardsticks = {each.load: each.us_per_packet for each in rows if each.server == YARDSTICK}
+    loads: list[str] = []
+    cells = []
+    for each in rows:
+        named = each.load in loads
+        loads.append(each.load)
+        cells.append(
+            (
+                "" if named else f"{each.load}: {each.title}",
+                each.server,
+                _shown(each.us_per_packet, 2),
+                _compared(each, yardsticks.get(each.load)),
+                _shown(each.delivered, 4),
+                _shown(each.worker_p50_ms, 2),
+                _shown(each.worker_p99_ms, 2),
+                _shown(each.p50_ms, 2),
+                _shown(each.p99_ms, 2),
+                _shown(each.cpu_percent, 1),
+                f"{each.packets_out:,.0f}",
+                _shown(each.rss_mib, 0),
+                _shown(each.share, 2),
+                _shown(each.others_percent, 0),
+                _shown(each.late_ms, 1),
+            )
         )
-        for each in rows
+    widths = [max(len(line[column]) for line in [_HEAD, *cells]) for column in range(len(_HEAD))]
+    rule = [
+        "-" * width if column < _TEXTS else "-" * (width - 1) + ":"
+        for column, width in enumerate(widths)
     ]
-    widths = [max(len(line[column]) for line in [head, *cells]) for column in range(len(head))]
-    lines = [head, tuple("-" * width for width in widths), *cells]
-    return "\n".join(_line(line, widths) for line in lines)
+    return "\n".join(_line(line, widths) for line in [_HEAD, rule, *cells])
+
+
+def _compared(row: Row, yardstick: float | None) -> str:
+    """Its CPU time as a share of the yardstick's, and what was meant to be reached."""
+    if row.server == YARDSTICK or not yardstick or row.us_per_packet is None:
+        return ""
+    target = shapes.TARGETS.get(row.load) if row.server == TARGETED else None
+    share = f"{row.us_per_packet / yardstick:.2f}"
+    return share if target is None else f"{share} (≤ {target:.2f})"
 
 
 def _line(cells: Sequence[str], widths: list[int]) -> str:
     padded = [
-        cell.ljust(width) if column < 2 else cell.rjust(width)
+        cell.ljust(width) if column < _TEXTS else cell.rjust(width)
         for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
     ]
     return f"| {' | '.join(padded)} |"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SILENT = 127
 
@@ -17,10 +17,6 @@ class Media:
     size: tuple[int, int]
     level: int = SILENT
     """Audio: -dBov, 0 is loudest (RFC 6464)."""
-
-    def times(self, factor: float) -> Media:
-        """The same packets, that much more often."""
-        return Media(self.frames * factor, self.packets, self.size, self.level)
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,8 @@ class Load:
     name: str
     title: str
     people: tuple[Person, ...]
+    cpu_goal: float | None = None
+    """Percent of a core that the server is to take: packets come as much faster or slower as that needs."""
 
     @property
     def moonshot(self) -> bool:
@@ -71,19 +69,9 @@ class Load:
             len(person.sees) + len(self.heard_by(index)) for index, person in enumerate(self.people)
         )
 
-    def times(self, factor: float) -> Load:
-        """The same people at another packet rate."""
-        people = tuple(
-            Person(
-                audio=person.audio and person.audio.times(factor),
-                video=person.video and person.video.times(factor),
-                unseen=person.unseen and person.unseen.times(factor),
-                sees=person.sees,
-                slots=person.slots,
-            )
-            for person in self.people
-        )
-        return Load(self.name, self.title, people)
+    def occupying(self, percent: float, suffix: str) -> Load:
+        """The same people at the rate at which the server takes so much of a core."""
+        return replace(self, name=self.name + suffix, cpu_goal=percent)
 
 
 def fan(
@@ -166,6 +154,8 @@ LOADS: dict[str, Callable[[], Load]] = {
     "meeting-12": lambda: meeting("meeting-12", 12, 4, 3),
     "fan-500": lambda: fan("fan-500", 500, 300),
     "audio-100": lambda: listening("audio-100", 5, 95, 3, 50, 100),
+    "fan-60-half": lambda: fan("fan-60", 60, 3000).occupying(50, "-half"),
+    "meeting-12-half": lambda: meeting("meeting-12", 12, 4, 3).occupying(50, "-half"),
     "relay-3": lambda: fan("relay-3", 3, 30, 600, 1),
 }
 SIZED: dict[str, tuple[int, Callable[[int], Load]]] = {
@@ -177,7 +167,15 @@ SIZED: dict[str, tuple[int, Callable[[int], Load]]] = {
     "legs": (10_000, lambda size: many_legs(f"legs@{size}", 20, size // 20)),
 }
 """Loads that come in any size, with the one they have unless told."""
-TARGETS = ("fan-60", "fan-20", "meeting-12", "fan-500", "audio-100")
+TARGETS = {
+    "fan-60": 1 / 4,
+    "fan-20": 1 / 2,
+    "meeting-12": 1 / 2,
+    "fan-500": 1 / 3,
+    "audio-100": 1 / 2,
+}
+"""And what Parley may take of Janus' CPU time for a packet."""
+HALF = ("fan-60-half", "meeting-12-half")
 MOONSHOTS = ("livekit-audio", "livekit-meeting", "livekit-livestream")
 QUICK = ("fan-60", "fan-20", "meeting-12")
 EXTRAS = ("idle@200", "width@10", "width@50", "width@100", "width@500", "legs@10000")

@@ -56,6 +56,8 @@ class Stage:
     """Everything one load needs on one server, connected."""
 
     load: Load
+    pace: float = 1.0
+    """Share of the load's packet rate that streams begin with."""
     pump: Pump = field(default_factory=Pump)
     streams: list[Stream] = field(default_factory=list)
     viewers: list[Viewer] = field(default_factory=list)
@@ -65,6 +67,7 @@ class Stage:
         self.upkeep = Upkeep(self.peers, _REPORT_EVERY)
 
     def add_stream(self, stream: Stream) -> None:
+        stream.slow_to(self.pace)
         self.streams.append(stream)
         self.pump.add(stream)
 
