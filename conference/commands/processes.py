@@ -25,7 +25,10 @@ log = structlog.get_logger(__name__)
 _HTTP_GRACE = 5.0
 _CLEANUP_WITHIN = 10.0
 _BACKLOG = 1024
-_COLLECT_AFTER = 50_000  # objects more than before; the interpreter's default is 700
+# Objects more than before, and how many collections of a generation make one of the next. The interpreter's are
+# 700, 10, 10.
+_API_COLLECTS = 50_000, 20, 20
+_WORKER_COLLECTS = 2_000, 5, 50
 
 
 def api() -> int:
@@ -53,7 +56,7 @@ def sfu() -> int:
     return _run(
         settings,
         f"sfu:{settings.media_port}",
-        lambda: worker.run(settings, redis_url, settings.media_port),
+        lambda: _serve_media(worker.run(settings, redis_url, settings.media_port)),
     )
 
 
@@ -77,7 +80,9 @@ async def _serve_api(settings: Settings) -> None:
     stop = _stop_event()
     try:
         await runner.setup()
-        _collect_rarely()
+        # Parked polls are thousands of objects that stay; a walk over them all takes tens of milliseconds. With the
+        # default a walk comes twice a second under load (scripts/bench channels shows it in the worst delays).
+        _collect_rarely(*_API_COLLECTS)
         site = web.TCPSite(runner, settings.http_host, settings.http_port, backlog=_BACKLOG)
         await site.start()
         log.info("listening", host=settings.http_host, port=settings.http_port)
@@ -87,14 +92,18 @@ async def _serve_api(settings: Settings) -> None:
         await asyncio.wait_for(runner.cleanup(), _CLEANUP_WITHIN)
 
 
-def _collect_rarely() -> None:
-    """Parked polls are thousands of objects that stay; a walk over them all takes tens of milliseconds.
+async def _serve_media(serving: Coroutine[None, None, None]) -> None:
+    # A walk over everything holds up every packet: 30 ms for what an empty worker has imported, 140 ms with 500
+    # viewers, and each hundred that join bring one. What closes is held by cycles, so walks can't be left out.
+    _collect_rarely(*_WORKER_COLLECTS)
+    await serving
 
-    With the default a walk comes twice a second under load (scripts/bench channels shows it in the worst delays).
-    """
+
+def _collect_rarely(young: int, middle: int, old: int) -> None:
+    """What is there now is never walked again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 20, 20)
+    gc.set_threshold(young, middle, old)
 
 
 def _stop_event() -> asyncio.Event:
