@@ -1,11 +1,13 @@
 -- Append one event to channels, once per event id, and wake their readers.
--- ARGV: event id ('' for none), seconds to remember it, caller's process, cap, event, queue ids...
+-- ARGV: event id ('' for none), seconds to remember it, caller's process, cap, urgency (0 low, 1 medium, 2 high),
+--   event, queue ids...
 -- Returns 1, or 0 when the event was appended before, then the tokens of readers in the caller's own
 -- process; those of others get a message.
 if ARGV[1] ~= '' and not redis.call('SET', EVENT .. ARGV[1], 1, 'NX', 'EX', ARGV[2]) then
   return {0}
 end
-local cap = tonumber(ARGV[4])
+local cap, urgency = tonumber(ARGV[4]), tonumber(ARGV[5])
+local time = urgency < 2 and now()
 local here, elsewhere = {1}, {}
 
 local function overflow(state, list, last)
@@ -20,20 +22,32 @@ local function overflow(state, list, last)
     -- Moves the position out of the reader's reach: whatever it asks for, it is told to resync.
     redis.call('DEL', list)
     redis.call('HSET', state, 'batch', s[1] + 2, 'sent', last, 'acked', last)
+    redis.call('HDEL', state, 'soon', 'later')
   end
 end
 
-for i = 6, #ARGV do
+local function rouses(state, last, handed)
+  -- Whether a reader should look. One who holds events back was told, with the first of them, until when.
+  if urgency == 2 or handed then
+    redis.call('HSET', state, 'last', last, 'urgent', last)
+    return true
+  end
+  redis.call('HSET', state, 'last', last)
+  return redis.call('HSETNX', state, urgency == 1 and 'soon' or 'later', time) == 1
+end
+
+for i = 7, #ARGV do
   local state, list = STATE .. ARGV[i], EVENTS .. ARGV[i]
-  local s = redis.call('HMGET', state, 'last', 'reader', 'woken')
+  local s = redis.call('HMGET', state, 'last', 'reader', 'woken', 'handed')
   if s[1] then
     local last = s[1] + 1
-    redis.call('HSET', state, 'last', last)
-    if redis.call('RPUSH', list, ARGV[5]) > cap then
+    local roused = rouses(state, last, s[4])
+    if redis.call('RPUSH', list, ARGV[6]) > cap then
       overflow(state, list, last)
+      roused = true
     end
     local reader = s[2]
-    if reader and reader ~= s[3] then
+    if roused and reader and reader ~= s[3] then
       redis.call('HSET', state, 'woken', reader)
       local process, token = string.sub(reader, 1, 16), string.sub(reader, 17)
       if process == ARGV[3] then

@@ -14,11 +14,13 @@ import msgspec
 
 from conference.bus import keys, scripts
 from conference.bus.link import RedisLink
+from conference.bus.parked import MISSING, NOTHING, REPLACED, RESYNC, ParkedPoll, Reply
+from conference.bus.patience import Package, Patience
 from conference.bus.readers import TOUCH_INTERVAL, ChannelMissing, Readers
-from conference.bus.redis import RedisLane, Reply
+from conference.bus.redis import Reply as RedisReply
 from conference.bus.streams import Stream
-from conference.domain.facts import Audience
-from conference.errors import PollReplaced, Unavailable
+from conference.domain.facts import Audience, Urgency
+from conference.errors import PollReplaced
 from schemas.events import Event
 
 MOST_EVENTS = 256
@@ -27,9 +29,6 @@ MOST_BYTES = 512 * 1024
 """In one batch, unless its first event alone is larger."""
 REMEMBER_EVENT = 600
 """Seconds for which a repeated event id is refused, unless the caller knows better."""
-
-_BATCH, _RESYNC, _REPLACED, _MISSING = 1, 2, 3, 4
-_NOTHING = 0
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -43,9 +42,6 @@ class Resync(msgspec.Struct, frozen=True):
 
     ack: int
 
-
-_Reply = list[int | bytes]
-"""A script's: a code, then what belongs to it."""
 
 Recipients = Callable[[Collection[UUID]], Awaitable[list[UUID]]]
 """The channels of users, from the database."""
@@ -96,6 +92,7 @@ class ChannelBus:
         queue_ids: Collection[UUID],
         payload: bytes,
         *,
+        urgency: Urgency = Urgency.HIGH,
         remember: int = REMEMBER_EVENT,
     ) -> bool:
         """Append an encoded event to channels and wake their readers, atomically.
@@ -111,6 +108,7 @@ class ChannelBus:
             remember,
             self._process,
             self._cap,
+            int(urgency),
             payload,
             *[keys.queue_key(queue_id) for queue_id in queue_ids],
         )
@@ -142,12 +140,38 @@ class ChannelBus:
 
         Raises PollReplaced when a newer reader took its place, and ChannelMissing.
         """
-        parked = _ParkedPoll(
-            self._lane, keys.queue_key(queue_id), self.readers.new_name(), ack, client
-        )
+        timeout = 0.0 if self.readers.ended else timeout
+        name, terms = self.readers.new_name(), (MOST_EVENTS, MOST_BYTES)
+        queue = keys.queue_key(queue_id)
+        parked = ParkedPoll(self._lane, queue, name, ack, terms, client, timeout)
+        return _batch_of(await self._parked(parked))
+
+    async def poll_patiently(
+        self,
+        queue_id: UUID,
+        ack: int | None,
+        patience: Patience,
+        wanted: Callable[[list[bytes]], bool],
+        client: asyncio.BaseTransport | None = None,
+    ) -> Package | Resync:
+        """A pending GET that holds back what can wait; `ack` None is the current position.
+
+        Batches of which nothing is `wanted` are passed over. Raises as `poll` does, also when a reader of higher
+        priority is parked.
+        """
+        name, terms = self.readers.new_name(), (MOST_EVENTS, MOST_BYTES, *patience.terms())
+        queue, asked = keys.queue_key(queue_id), b"" if ack is None else ack
+        parked = ParkedPoll(self._lane, queue, name, asked, terms, client)
+        if self.readers.ended:
+            parked.end()
+        return _package_of(await self._parked(parked, wanted))
+
+    async def _parked(
+        self, parked: ParkedPoll, wanted: Callable[[list[bytes]], bool] | None = None
+    ) -> Reply:
         self.readers.add(parked)
         try:
-            return _batch_of(await parked.run(0.0 if self.readers.ended else timeout))
+            return await parked.run(wanted)
         except asyncio.CancelledError:
             self._lane.submit(b"EVALSHA", scripts.LEAVE, 0, parked.queue, parked.name)
             raise
@@ -175,94 +199,30 @@ class ChannelBus:
             await self._run(scripts.ADOPT, *ids[start : start + 1000])
         await self._lane.call(b"SET", keys.ADOPTED, 1)
 
-    async def _run(self, script: bytes, *arguments: bytes | int) -> Reply:
+    async def _run(self, script: bytes, *arguments: bytes | int) -> RedisReply:
         return await self._lane.call(b"EVALSHA", script, 0, *arguments)
 
 
-class _ParkedPoll:
-    """A pending GET while it lasts."""
-
-    __slots__ = ("_ack", "_answer", "_client", "_lane", "_woken", "name", "queue")
-
-    def __init__(
-        self,
-        lane: RedisLane,
-        queue: bytes,
-        name: bytes,
-        ack: int,
-        client: asyncio.BaseTransport | None,
-    ) -> None:
-        self.queue = queue
-        self.name = name
-        self._lane = lane
-        self._ack = ack
-        self._client = client
-        self._woken = False
-        self._answer: asyncio.Future[_Reply | None] | None = None
-
-    async def run(self, timeout: float) -> _Reply:
-        reply = await self._step(b"first")
-        if reply[0] != _NOTHING:
-            return reply
-        answer = await self._wait(timeout)
-        if answer is not None:
-            return answer
-        try:
-            return await self._step(b"last")
-        except Unavailable:
-            return reply  # nothing that was sent got lost: the next poll repeats this position
-
-    def wake(self) -> None:
-        if self._answer is None:
-            self._woken = True  # before the first step's reply
-        elif not self._answer.done():
-            self._step(b"again").add_done_callback(self._read_again)
-
-    def end(self) -> None:
-        if self._answer and not self._answer.done():
-            self._answer.set_result(None)
-
-    def is_gone(self) -> bool:
-        return self._client is not None and self._client.is_closing()
-
-    async def _wait(self, timeout: float) -> _Reply | None:
-        loop = asyncio.get_running_loop()
-        self._answer = loop.create_future()
-        timer = loop.call_later(timeout, self.end)
-        if self._woken:
-            self.wake()
-        try:
-            return await self._answer
-        finally:
-            timer.cancel()
-
-    def _step(self, mode: bytes) -> asyncio.Future[_Reply]:
-        future = self._lane.submit(
-            b"EVALSHA",
-            scripts.POLL,
-            0,
-            self.queue,
-            self._ack,
-            self.name,
-            mode,
-            MOST_EVENTS,
-            MOST_BYTES,
-        )
-        return cast("asyncio.Future[_Reply]", future)
-
-    def _read_again(self, step: asyncio.Future[_Reply]) -> None:
-        if step.cancelled() or step.exception():
-            self.end()  # what Redis did is not known: answer, and let the client ask again
-        elif step.result()[0] != _NOTHING and self._answer and not self._answer.done():
-            self._answer.set_result(step.result())
-
-
-def _batch_of(reply: _Reply) -> Batch | Resync:
-    code = reply[0]
-    if code == _REPLACED:
-        raise PollReplaced("a newer poll of this channel took its place")
-    if code == _MISSING:
-        raise ChannelMissing
-    if code == _RESYNC:
+def _batch_of(reply: Reply) -> Batch | Resync:
+    code = _checked(reply)
+    if code == RESYNC:
         return Resync(cast(int, reply[1]))
-    return Batch(cast("list[bytes]", reply[1:]))
+    return Batch(cast("list[bytes]", reply[3:]))
+
+
+def _package_of(reply: Reply) -> Package | Resync:
+    code = _checked(reply)
+    if code == RESYNC:
+        return Resync(cast(int, reply[1]))
+    if code == NOTHING:
+        return Package(events=[], counts=False, resumed=False)
+    return Package(events=cast("list[bytes]", reply[3:]), counts=True, resumed=bool(reply[1]))
+
+
+def _checked(reply: Reply) -> int:
+    code = cast(int, reply[0])
+    if code == REPLACED:
+        raise PollReplaced("a newer poll of this channel took its place")
+    if code == MISSING:
+        raise ChannelMissing
+    return code

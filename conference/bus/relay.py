@@ -76,7 +76,11 @@ class OutboxRelay:
             rows = await outbox.take(conn, stream_id, _AT_ONCE)
             for row in rows:
                 await self._bus.publish(
-                    row.event_id, row.queue_ids, row.payload, remember=_REMEMBER
+                    row.event_id,
+                    row.queue_ids,
+                    row.payload,
+                    urgency=row.urgency,
+                    remember=_REMEMBER,
                 )
             await outbox.delete(conn, [row.id for row in rows])
         await self._bus.forget([row.event_id for row in rows])

@@ -8,18 +8,18 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from conference.domain.facts import Audience, Outgoing
+from conference.domain.facts import Audience, Outgoing, Urgency
 from conference.storage import channels
 from conference.storage.channels import Connection
 
 _encoder = msgspec.json.Encoder()
 
 _INSERT = """
-insert into outbox (event_id, stream_id, queue_ids, payload) values ($1, $2, $3, $4)
+insert into outbox (event_id, stream_id, queue_ids, payload, urgency) values ($1, $2, $3, $4, $5)
 """
 # Rows that another transaction is publishing are waited for, so the events of a stream keep their order.
 _TAKE = """
-select id, event_id, queue_ids, payload from outbox
+select id, event_id, queue_ids, payload, urgency from outbox
 where stream_id = $1 order by id limit $2 for update
 """
 _STREAMS_LEFT = """
@@ -35,6 +35,7 @@ class Row(msgspec.Struct, frozen=True):
     event_id: UUID
     queue_ids: list[UUID]
     payload: bytes
+    urgency: Urgency
 
 
 async def add(
@@ -51,7 +52,7 @@ async def add(
     users = {user for item in outgoing for user in item.audience.users}
     channels_of = await channels.lock_and_list(conn, users)
     rows = [
-        (new_id(), stream_id, list(queues), _encoder.encode(item.event))
+        (new_id(), stream_id, list(queues), _encoder.encode(item.event), int(item.urgency))
         for item in outgoing
         if (queues := _queues(item.audience, channels_of))
     ]
@@ -62,7 +63,10 @@ async def add(
 async def take(conn: Connection, stream_id: UUID, limit: int) -> list[Row]:
     """The oldest rows of a stream, locked until the transaction ends."""
     rows = await conn.fetch(_TAKE, stream_id, limit)
-    return [Row(row["id"], row["event_id"], row["queue_ids"], row["payload"]) for row in rows]
+    return [
+        Row(row["id"], row["event_id"], row["queue_ids"], row["payload"], Urgency(row["urgency"]))
+        for row in rows
+    ]
 
 
 async def delete(conn: Connection, ids: Sequence[int]) -> None:
