@@ -97,7 +97,19 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
     meetings = MeetingService(pool, relay, changes, placement, _now, uuid4)
     media = MediaService(changes, placement, bus, _now)
     channels.on_closed.append(meetings.channel_gone)
-    ucwa = Ucwa(Shared(pool=pool, channels=channels, settings=settings, now=_now, new_id=uuid4))
+    ucwa = Ucwa(
+        Shared(
+            pool=pool,
+            relay=relay,
+            channels=channels,
+            changes=changes,
+            placement=placement,
+            meetings=meetings,
+            settings=settings,
+            now=_now,
+            new_id=uuid4,
+        )
+    )
 
     # what runs by itself
     notices = NoticeReader(link, NoticeHandler(pool, changes, media, bus, _now).handle)

@@ -4,19 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
 
 from conference.api.openapi import Operation
 from conference.api.ucwa import applications as application_views
-from conference.api.ucwa import discovery, routes
+from conference.api.ucwa import (
+    communication,
+    conversations,
+    discovery,
+    invitations,
+    lobby,
+    media,
+    online_meeting,
+    participants,
+    routes,
+)
 from conference.api.ucwa.applications import ApplicationViews, Hub
 from conference.api.ucwa.call import Endpoint
+from conference.api.ucwa.communication import CommunicationViews
+from conference.api.ucwa.conversations import ConversationViews
 from conference.api.ucwa.dispatch import Dispatch
+from conference.api.ucwa.invitations import InvitationViews
+from conference.api.ucwa.lobby import LobbyViews
+from conference.api.ucwa.media import MediaViews
+from conference.api.ucwa.online_meeting import OnlineMeetingViews
+from conference.api.ucwa.participants import ParticipantViews
+from conference.domain.door import AccessLevel, LeaderAssignment
+from conference.domain.online_meeting import Announcement, Defaults, Site, Switch
+from conference.services.changes import MeetingChanges, Relay
 from conference.services.channels import ChannelService
+from conference.services.meetings import MeetingService
+from conference.services.placement import Placement
 from conference.services.ucwa.applications import ApplicationService, Rules
+from conference.services.ucwa.communications import CommunicationService
+from conference.services.ucwa.conversations import ConversationService
+from conference.services.ucwa.joining import JoiningService
+from conference.services.ucwa.online_meetings import OnlineMeetingService
+from conference.services.ucwa.watch import ConversationWatch, Limits
 from config.settings import Settings
 
 
@@ -25,7 +53,11 @@ class Shared:
     """What the family uses of what serves all."""
 
     pool: asyncpg.Pool
+    relay: Relay
     channels: ChannelService
+    changes: MeetingChanges
+    placement: Placement
+    meetings: MeetingService
     settings: Settings
     now: Callable[[], datetime]
     new_id: Callable[[], UUID]
@@ -42,6 +74,22 @@ class Ucwa:
             new_id=shared.new_id,
         )
         shared.channels.on_closed.append(self.applications.channel_closed)
+        self.online_meetings = _online_meetings(shared)
+        self.conversations = ConversationService(
+            shared.pool, shared.meetings, _site(settings).domain
+        )
+        self.communication = CommunicationViews(
+            CommunicationService(shared.pool, shared.relay, shared.now, shared.new_id),
+            JoiningService(
+                shared.pool,
+                shared.changes,
+                shared.placement,
+                self.online_meetings,
+                shared.now,
+            ),
+            self.applications,
+        )
+        shared.changes.observers.append(_watch(settings))
 
     def operations(self) -> list[Operation]:
         """Every endpoint of the family."""
@@ -61,11 +109,24 @@ class Ucwa:
         return [
             *discovery.endpoints(),
             *application_views.endpoints(ApplicationViews(self.applications, self._dashboard())),
+            *communication.endpoints(self.communication),
+            *self._conversations(),
+        ]
+
+    def _conversations(self) -> list[Endpoint]:
+        service = self.conversations
+        return [
+            *invitations.endpoints(InvitationViews(service)),
+            *conversations.endpoints(ConversationViews(service)),
+            *participants.endpoints(ParticipantViews(service), service),
+            *lobby.endpoints(LobbyViews(service)),
+            *online_meeting.endpoints(OnlineMeetingViews(service, self.online_meetings)),
+            *media.endpoints(MediaViews(service)),
         ]
 
     def _dashboard(self) -> dict[str, Hub]:
         """What the application embeds, in the order shown."""
-        return {}
+        return {"communication": self.communication.shown}
 
 
 def _rules(settings: Settings) -> Rules:
@@ -76,3 +137,36 @@ def _rules(settings: Settings) -> Rules:
         remembered=settings.ucwa_tombstones,
         refused=settings.ucwa_refused_user_agents,
     )
+
+
+def _site(settings: Settings) -> Site:
+    """Where clients find us; SIP URIs of people without an e-mail address are of the same host."""
+    url = settings.public_url or f"http://{settings.http_host}:{settings.http_port}"
+    return Site(domain=urlsplit(url).hostname or "localhost", public_url=url.rstrip("/"))
+
+
+def _online_meetings(shared: Shared) -> OnlineMeetingService:
+    return OnlineMeetingService(
+        shared.pool,
+        shared.relay,
+        shared.changes,
+        shared.meetings,
+        _site(shared.settings),
+        Defaults(
+            access_level=AccessLevel.SAME_ENTERPRISE,
+            automatic_leader_assignment=LeaderAssignment.DISABLED,
+            entry_exit_announcement=Announcement.UNSUPPORTED,
+            lobby_bypass_for_phone_users=Switch.DISABLED,
+            phone_user_admission=Switch.DISABLED,
+            lifetime=timedelta(hours=8),
+        ),
+        most=1000,
+        assigned=False,
+        clock=shared.now,
+        new_id=shared.new_id,
+    )
+
+
+def _watch(settings: Settings) -> ConversationWatch:
+    limits = Limits(participants=settings.ucwa_meeting_size_max, lobby=settings.ucwa_lobby_size_max)
+    return ConversationWatch(limits, _site(settings).domain)

@@ -96,6 +96,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """So does one that made itself available, is in no meeting and reports no activity for this long."""
     ucwa_refused_user_agents: list[str] = []
     """Patterns, as of file names, of user agents that get UserAgentNotAllowed."""
+    ucwa_meeting_size_max: Annotated[int, msgspec.Meta(ge=1)] = 1000
+    """People in a meeting; whoever joins by UCWA after that gets TooManyParticipants."""
+    ucwa_lobby_size_max: Annotated[int, msgspec.Meta(ge=1)] = 250
+    """People in a meeting's lobby; whoever joins by UCWA after that gets TooManyLobbyParticipants."""
     ucwa_tombstones: Seconds = 86_400.0
     """For how long an application that ended is told apart from one that never was."""
     ucwa_resume_after: Seconds = 120.0
