@@ -42,7 +42,7 @@ typedef struct {
 
 static size_t cache_bytes(int span) { return (size_t)span * (sizeof(Slot) + 2 * sizeof(uint16_t)); }
 
-static bool cache_open(Cache *cache, int span)
+static bool cache_map(Cache *cache, int span)
 {
     void *arena = mmap(NULL, cache_bytes(span), PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -55,6 +55,12 @@ static bool cache_open(Cache *cache, int span)
     cache->free = cache->by_number + span;
     memset(cache->by_number, 0xFF, (size_t)span * sizeof(uint16_t));
     return true;
+}
+
+/* Does nothing when it is open. With the first packet and not before: a listener's microphone sends none. */
+static inline bool cache_open(Cache *cache, int span)
+{
+    return cache->slots || cache_map(cache, span);
 }
 
 static void cache_close(Cache *cache)

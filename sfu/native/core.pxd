@@ -8,7 +8,6 @@ cdef extern from "ingress.h" nogil:
     enum:
         BATCH
         MAX_PROTECTED
-        MAX_ARRIVALS
         FORWARD_BUCKETS
         COUNTER_COUNT
         NO_PAYLOAD_TYPE
@@ -65,7 +64,8 @@ cdef extern from "ingress.h" nogil:
     ctypedef struct Arrivals:
         uint32_t first
         uint32_t count
-        Arrival log[]
+        uint32_t room
+        Arrival* log
     ctypedef struct Transport:
         void* send
         void* receive
@@ -74,7 +74,7 @@ cdef extern from "ingress.h" nogil:
         int64_t number
         int64_t last_received_us
         int transport_cc_id
-        Arrivals* arrivals
+        Arrivals arrivals
     bint transport_seal_with(Transport*, const uint8_t*, int, const uint8_t*)
     void transport_free(Transport*)
     bint transport_add_stream(Transport*, uint32_t, Track*, bint)
@@ -94,7 +94,7 @@ cdef extern from "ingress.h" nogil:
         int first
         int last
         int count
-        Hole holes[]
+        Hole* holes
     void missing_expire(Missing*, int64_t)
     ctypedef struct LegList:
         int count

@@ -138,6 +138,7 @@ static void leg_free(Leg *leg)
     uint32_t eras = leg->era_count < MAX_ERAS ? leg->era_count : MAX_ERAS;
     for (uint32_t index = 0; index < eras; index++)
         era_release(&leg->eras[index]);
+    free(leg->segments.segments);
     free(leg);
 }
 

@@ -80,7 +80,7 @@ static void path_log_arrival(Transport *transport, const Packet *packet, int64_t
     if (!transport->transport_cc_id || !packet->extension_at)
         return;
     if (find_element(packet, transport->transport_cc_id, &element) && element.value_end - element.value_at >= 2)
-        arrivals_add(transport->arrivals, get16(packet->data + element.value_at), now_us);
+        arrivals_add(&transport->arrivals, get16(packet->data + element.value_at), now_us);
 }
 
 static void path_refuse(Path *path, int status)
@@ -148,8 +148,10 @@ static void path_take_rtcp(Path *path, Transport *transport, uint8_t *data, int 
         path_refuse(path, status);
         return;
     }
-    if (!known)
-        transport->rtcp_sources[transport->rtcp_source_count++] = ssrc;
+    if (!known && !rtcp_source_add(transport, ssrc)) {
+        path->counters.drop_unknown_ssrc++;
+        return;
+    }
     transport->last_received_us = path->now_us;
     path->counters.in_rtcp++;
     path_tell(path, (Event){.kind = EVENT_RTCP, .id = transport->number, .data = data, .length = length});

@@ -59,7 +59,7 @@ struct Leg {
     uint64_t missed;
     int64_t id;
     uint8_t rtx[128]; /* media payload type -> retransmission payload type */
-    Segment segments[MAX_SEGMENTS];
+    SegmentRing segments;
 };
 
 /* NULL when there is no memory. `first` starts both of its streams. */
@@ -102,7 +102,7 @@ static void leg_enter(Leg *leg, Era era, int64_t first)
     *place = era;
     leg->era = place;
     leg->era_count++;
-    numbering_begin(&leg->state.map, leg->segments, era.number, first);
+    numbering_begin(&leg->state.map, &leg->segments, era.number, first);
 }
 
 /* The sources share no clock: the wall time since the last packet is all there is to go by. */
@@ -148,7 +148,7 @@ static void leg_remap(Leg *leg, Mapping *mapping)
 /* No source: whatever is left out until the next one leaves no gap. */
 static void leg_end(Leg *leg)
 {
-    numbering_end(&leg->state.map, leg->segments);
+    numbering_end(&leg->state.map, &leg->segments);
     leg->era = NULL;
 }
 
@@ -174,14 +174,14 @@ static enum verdict leg_judge(const Leg *leg, const Packet *packet, int64_t *our
         return refused || !has_media(packet) ? VERDICT_DROP : VERDICT_SEND;
     }
     /* A late probe goes out too: its number is promised, and without it the viewer would ask. */
-    if (refused || !numbering_late(map, leg->segments, packet->number, ours))
+    if (refused || !numbering_late(map, &leg->segments, packet->number, ours))
         return VERDICT_NOTHING;
     return VERDICT_SEND;
 }
 
 static inline void leg_drop(Leg *leg, const Packet *packet)
 {
-    numbering_drop(&leg->state.map, leg->segments, packet->number);
+    numbering_drop(&leg->state.map, &leg->segments, packet->number);
 }
 
 static void leg_sent(Leg *leg, const Packet *packet, int64_t now_us)
@@ -265,7 +265,7 @@ static void leg_write(const Leg *leg, const Era *era, const Packet *packet, int6
 static Packet *leg_asked(Leg *leg, uint16_t sequence, int64_t now_us, const Era **era, int64_t *ours)
 {
     Origin origin;
-    if (!numbering_origin(&leg->state.map, leg->segments, sequence, &origin))
+    if (!numbering_origin(&leg->state.map, &leg->segments, sequence, &origin))
         return NULL;
     if (origin.era > leg->era_count || leg->era_count - origin.era >= MAX_ERAS)
         return NULL;

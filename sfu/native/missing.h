@@ -2,6 +2,8 @@
 #ifndef PARLEY_MISSING_H
 #define PARLEY_MISSING_H
 
+#include <stdlib.h>
+
 #include "bytes.h"
 
 enum {
@@ -20,8 +22,15 @@ typedef struct {
     int first;
     int last;
     int count; /* not arrived */
-    Hole holes[HOLES];
+    Hole *holes; /* HOLES of them, from the first one on: most microphones never miss a packet */
 } Missing;
+
+static inline bool missing_open(Missing *missing)
+{
+    if (!missing->holes)
+        missing->holes = malloc(HOLES * sizeof *missing->holes);
+    return missing->holes != NULL;
+}
 
 static inline void missing_clear(Missing *missing) { missing->first = missing->last = missing->count = 0; }
 
@@ -54,7 +63,7 @@ static void missing_compact(Missing *missing)
 /* The numbers `first` to `last` were skipped; they are above all that were missed before. */
 static void missing_gap(Missing *missing, int64_t first, int64_t last, int64_t now_us)
 {
-    if (last - first >= MAX_MISSING) {
+    if (last - first >= MAX_MISSING || !missing_open(missing)) {
         missing_clear(missing);
         return;
     }

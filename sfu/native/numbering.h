@@ -2,11 +2,14 @@
 #ifndef PARLEY_NUMBERING_H
 #define PARLEY_NUMBERING_H
 
+#include <stdlib.h>
+
 #include "bytes.h"
 
 enum {
     FIRST_CYCLE = 0x10000, /* so that a packet older than the first one still has a number above 0 */
     MAX_SEGMENTS = 64,
+    FIRST_SEGMENTS = 2,
 };
 
 /* The extended number nearest to `highest` whose low 16 bits are `sequence` (RFC 3550 A.1). */
@@ -57,6 +60,12 @@ typedef struct {
     uint32_t era;
 } Segment;
 
+/* The last segments that were closed. Grows with need: most legs never close more than a few. */
+typedef struct {
+    Segment *segments;
+    uint32_t room; /* a power of two, at most MAX_SEGMENTS */
+} SegmentRing;
+
 /* One viewer's numbers: continuous over everything dropped on purpose, with gaps for what was lost.
  * A segment ends where the source changes or a packet is dropped on purpose, so that a late packet and a
  * viewer's NACK both find the offset of their own time. Closed segments are a ring kept apart: see `Leg`. */
@@ -76,18 +85,32 @@ static inline int64_t numbering_next(const Numbering *map)
     return map->open ? map->highest + map->offset + 1 : map->next;
 }
 
-static void numbering_close(Numbering *map, Segment *ring, int64_t end)
+/* Whether there is a place for the segment `index`. Places stay: it grows before it ever wraps. */
+static bool ring_reaches(SegmentRing *ring, uint32_t index)
 {
-    if (!map->open || end <= map->start)
+    if (index < ring->room || ring->room == MAX_SEGMENTS)
+        return true;
+    uint32_t room = ring->room ? 2 * ring->room : FIRST_SEGMENTS;
+    Segment *segments = realloc(ring->segments, room * sizeof *segments);
+    if (!segments)
+        return false;
+    *ring = (SegmentRing){segments, room};
+    return true;
+}
+
+/* Without memory the segment is forgotten: what comes late of it can't be sent. */
+static void numbering_close(Numbering *map, SegmentRing *ring, int64_t end)
+{
+    if (!map->open || end <= map->start || !ring_reaches(ring, map->closed))
         return;
-    Segment *segment = &ring[map->closed++ % MAX_SEGMENTS];
+    Segment *segment = &ring->segments[map->closed++ % MAX_SEGMENTS];
     *segment = (Segment){map->start, end, map->offset, map->era};
     if (map->kept < MAX_SEGMENTS)
         map->kept++;
 }
 
 /* Nothing more of this source: what comes late of it is not mapped any more. */
-static void numbering_end(Numbering *map, Segment *ring)
+static void numbering_end(Numbering *map, SegmentRing *ring)
 {
     if (!map->open)
         return;
@@ -97,7 +120,7 @@ static void numbering_end(Numbering *map, Segment *ring)
 }
 
 /* From the source number `first` on, go on without a gap. */
-static void numbering_begin(Numbering *map, Segment *ring, uint32_t era, int64_t first)
+static void numbering_begin(Numbering *map, SegmentRing *ring, uint32_t era, int64_t first)
 {
     numbering_end(map, ring);
     map->highest = first - 1;
@@ -108,7 +131,7 @@ static void numbering_begin(Numbering *map, Segment *ring, uint32_t era, int64_t
 }
 
 /* Leave a new packet out without a gap. An older one's number is promised already. */
-static void numbering_drop(Numbering *map, Segment *ring, int64_t number)
+static void numbering_drop(Numbering *map, SegmentRing *ring, int64_t number)
 {
     if (!map->open || number <= map->highest)
         return;
@@ -119,7 +142,7 @@ static void numbering_drop(Numbering *map, Segment *ring, int64_t number)
 }
 
 /* The number of a packet that is not new, if it belongs to the current source's run. */
-static bool numbering_late(const Numbering *map, const Segment *ring, int64_t number, int64_t *ours)
+static bool numbering_late(const Numbering *map, const SegmentRing *ring, int64_t number, int64_t *ours)
 {
     if (!map->open)
         return false;
@@ -128,7 +151,7 @@ static bool numbering_late(const Numbering *map, const Segment *ring, int64_t nu
         return true;
     }
     for (uint32_t back = 1; back <= map->kept; back++) {
-        const Segment *segment = &ring[(map->closed - back) % MAX_SEGMENTS];
+        const Segment *segment = &ring->segments[(map->closed - back) % MAX_SEGMENTS];
         if (segment->era != map->era)
             return false;
         if (segment->start <= number && number < segment->end) {
@@ -146,7 +169,7 @@ typedef struct {
 } Origin;
 
 /* Where a viewer's 16-bit number came from. */
-static bool numbering_origin(const Numbering *map, const Segment *ring, uint16_t sequence, Origin *origin)
+static bool numbering_origin(const Numbering *map, const SegmentRing *ring, uint16_t sequence, Origin *origin)
 {
     int64_t ours = extend(sequence, numbering_next(map) - 1);
     origin->ours = ours;
@@ -156,7 +179,7 @@ static bool numbering_origin(const Numbering *map, const Segment *ring, uint16_t
         return origin->source <= map->highest;
     }
     for (uint32_t back = 1; back <= map->kept; back++) {
-        const Segment *segment = &ring[(map->closed - back) % MAX_SEGMENTS];
+        const Segment *segment = &ring->segments[(map->closed - back) % MAX_SEGMENTS];
         int64_t source = ours - segment->offset;
         if (segment->start <= source && source < segment->end) {
             origin->source = source;

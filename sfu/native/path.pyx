@@ -10,7 +10,7 @@ from libc.string cimport memcpy, memset
 
 from sfu.counters import FORWARD_BOUNDS_US
 from sfu.native.core cimport *
-from sfu.native.srtp import context_address, function_addresses, session_key
+from sfu.native.srtp import context, context_address, function_addresses, session_key
 from sfu.native.wire import from_wire, to_wire
 from sfu.path import Datagram, Inbound, Levels, ReceiveStats, SendStats
 
@@ -33,13 +33,13 @@ cdef int64_t MAX_DRAIN_NS = 10_000_000
 
 
 cdef class _Transport:
-    """Python's share of a transport: it keeps the SRTP sessions, and knows what has to go with it."""
+    """Python's share of a transport: it keeps libsrtp's contexts, and knows what has to go with it."""
 
     cdef Transport* c
     cdef object receive
     cdef object send
-    cdef set accepted
-    cdef set tracks
+    cdef list accepted
+    cdef list tracks
     cdef set legs
     cdef set leg_ssrcs
     """Every SSRC ever sent from here. Taken twice, SRTP would use the same key stream twice."""
@@ -163,11 +163,11 @@ cdef class NativePath:
             transport_free(transport.c)
             raise MemoryError
         self._last_transport += 1
-        transport.receive, transport.send = receive, send
-        transport.accepted, transport.tracks, transport.legs, transport.leg_ssrcs = set(), set(), set(), set()
+        transport.receive, transport.send = context(receive), context(send)
+        transport.accepted, transport.tracks, transport.legs, transport.leg_ssrcs = [], [], set(), set()
         transport.c.number = self._last_transport
-        transport.c.receive = <void*><uintptr_t>context_address(receive)
-        transport.c.send = <void*><uintptr_t>context_address(send)
+        transport.c.receive = <void*><uintptr_t>context_address(transport.receive)
+        transport.c.send = <void*><uintptr_t>context_address(transport.send)
         transport.c.address, transport.c.address_length = wire, length
         self._transports[self._last_transport] = transport
         self._claim(transport, address)
@@ -183,12 +183,12 @@ cdef class NativePath:
         self._disown(address, &key)
         if not addresses_put(&self.c.addresses, &key, transport.c):
             raise MemoryError
-        transport.accepted.add(to_wire((address[0], address[1]), self._dual))
+        transport.accepted.append(to_wire((address[0], address[1]), self._dual))
 
     cdef _disown(self, address, const AddressKey* key):
         cdef Transport* former = <Transport*>address_entry(&self.c.addresses, key).transport
         if former != NULL:
-            (<_Transport>self._transports[former.number]).accepted.discard(
+            (<_Transport>self._transports[former.number]).accepted.remove(
                 to_wire((address[0], address[1]), self._dual)
             )
 
@@ -233,17 +233,13 @@ cdef class NativePath:
         for ssrc in ssrcs:
             if transport_stream(transport.c, ssrc) != NULL:
                 raise ValueError("an SSRC is a track of this transport already")
-        if spec.transport_cc_id and transport.c.arrivals == NULL:
-            transport.c.arrivals = <Arrivals*>calloc(1, sizeof(Arrivals))
-            if transport.c.arrivals == NULL:
-                raise MemoryError
         track.c = track_open(spec.kind == "audio", self._last_number + 1)
         if track.c == NULL:
             raise MemoryError
         self._last_number += 1
         track.c.transport, track.transport, track.spec = transport.c, transport, spec
         self._tracks[self._last_number] = track
-        transport.tracks.add(self._last_number)
+        transport.tracks.append(self._last_number)
         self._describe(track.c, spec)
         for ssrc in ssrcs:
             if not transport_add_stream(transport.c, ssrc, track.c, ssrc != spec.ssrc):
@@ -272,7 +268,7 @@ cdef class NativePath:
         cdef _Track removed = self._tracks.pop(track, None)
         if removed is None:
             return
-        removed.transport.tracks.discard(track)
+        removed.transport.tracks.remove(track)
         track_remove(removed.c)
         removed.c = NULL
 
@@ -387,14 +383,12 @@ cdef class NativePath:
         return found
 
     def arrivals(self, transport):
-        cdef Arrivals* arrivals = (<_Transport>self._transports[transport]).c.arrivals
+        cdef Arrivals* arrivals = &(<_Transport>self._transports[transport]).c.arrivals
         cdef Arrival* arrival
         cdef uint32_t index
-        if arrivals == NULL:
-            return []
         taken = []
         for index in range(arrivals.count):
-            arrival = &arrivals.log[(arrivals.first + index) % MAX_ARRIVALS]
+            arrival = &arrivals.log[(arrivals.first + index) % arrivals.room]
             taken.append((arrival.number, arrival.us))
         arrivals.first = arrivals.count = 0
         return taken

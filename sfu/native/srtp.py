@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
@@ -34,9 +37,14 @@ def function_addresses() -> dict[str, int]:
     return found
 
 
-def context_address(session: Session) -> int:
-    """Good as long as the session is."""
-    return int(ffi.cast("uintptr_t", session._srtp[0]))
+def context(session: Session) -> object:
+    """What keeps libsrtp's context: the session without its buffer, of 1500 bytes."""
+    return session._srtp
+
+
+def context_address(kept: object) -> int:
+    """Good as long as the context is kept."""
+    return int(ffi.cast("uintptr_t", cast(Sequence[object], kept)[0]))
 
 
 def session_key(keys: SrtpKeys) -> tuple[bytes, bytes]:

@@ -61,10 +61,6 @@ static Track *track_open(bool audio, int64_t id)
     Track *track = calloc(1, sizeof *track);
     if (!track)
         return NULL;
-    if (!cache_open(&track->cache, audio ? AUDIO_SPAN : VIDEO_SPAN)) {
-        free(track);
-        return NULL;
-    }
     track->audio = audio;
     track->id = id;
     track->users = 1;
@@ -77,6 +73,7 @@ static void track_release(Track *track)
 {
     if (--track->users)
         return;
+    free(track->missing.holes);
     free(track);
 }
 
@@ -140,7 +137,7 @@ static enum taken track_take(Track *track, Packet *packet, int64_t now_us, bool 
         uint32_t arrival = clock_ticks(now_us, track_clock_rate(track, packet->payload_type));
         reception_count(reception, number, packet->payload_end - packet->payload_at, packet->timestamp, arrival);
     }
-    if (number < cache_floor(&track->cache))
+    if (!cache_open(&track->cache, track->audio ? AUDIO_SPAN : VIDEO_SPAN) || number < cache_floor(&track->cache))
         return TAKEN_LATE;
     if (cache_slot(&track->cache, number))
         return TAKEN_DUPLICATE;

@@ -9,6 +9,7 @@ enum {
     MAX_UNKNOWN = 32,
     MAX_RTCP_SOURCES = 64,
     MAX_ARRIVALS = 4096,
+    FIRST_ARRIVALS = 32,
     TELL_EVERY_US = 1000000,
 };
 
@@ -31,11 +32,12 @@ typedef struct {
     uint16_t number;
 } Arrival;
 
-/* A ring that forgets the oldest; it starts over when it has been read, so that little of it is touched. */
+/* A ring that forgets the oldest. It starts over when it has been read, and grows with need. */
 typedef struct {
     uint32_t first;
     uint32_t count;
-    Arrival log[MAX_ARRIVALS];
+    uint32_t room; /* a power of two, at most MAX_ARRIVALS */
+    Arrival *log;
 } Arrivals;
 
 typedef struct Transport {
@@ -54,11 +56,11 @@ typedef struct Transport {
     int transport_cc_id;
     int64_t last_received_us;
     int64_t number;
-    Arrivals *arrivals;
+    Arrivals arrivals;
     int unknown_count;
     int rtcp_source_count;
-    UnknownStream unknown[MAX_UNKNOWN]; /* in order of first sight */
-    uint32_t rtcp_sources[MAX_RTCP_SOURCES];
+    UnknownStream *unknown; /* in order of first sight; MAX_UNKNOWN of them, once there is one */
+    uint32_t *rtcp_sources; /* room for a power of two */
 } Transport;
 
 /* False when there is no memory. `key` is the session's (RFC 3711 section 4.3), not the master key. */
@@ -75,7 +77,9 @@ static void transport_free(Transport *transport)
     if (transport->seal)
         explicit_bzero(transport->seal, sizeof(GcmKey));
     free(transport->seal);
-    free(transport->arrivals);
+    free(transport->arrivals.log);
+    free(transport->unknown);
+    free(transport->rtcp_sources);
     free(transport->streams);
     free(transport);
 }
@@ -128,6 +132,8 @@ static void unknown_remove(Transport *transport, int index)
 static bool unknown_admit(Transport *transport, uint32_t ssrc, int64_t now_us, bool *evicts, uint32_t *evicted)
 {
     *evicts = false;
+    if (!transport->unknown && !(transport->unknown = malloc(MAX_UNKNOWN * sizeof *transport->unknown)))
+        return false;
     if (transport->unknown_count < MAX_UNKNOWN || unknown_index(transport, ssrc) >= 0)
         return true;
     if (now_us - transport->unknown[0].told_us < TELL_EVERY_US)
@@ -167,13 +173,45 @@ static bool rtcp_source_known(const Transport *transport, uint32_t ssrc)
     return false;
 }
 
+/* False when there are too many, or no memory. */
+static bool rtcp_source_add(Transport *transport, uint32_t ssrc)
+{
+    uint32_t count = (uint32_t)transport->rtcp_source_count;
+    if (count == MAX_RTCP_SOURCES)
+        return false;
+    if (!(count & (count - 1))) { /* nothing, or a power of two: full */
+        uint32_t *sources = realloc(transport->rtcp_sources, (count ? 2 * count : 1) * sizeof *sources);
+        if (!sources)
+            return false;
+        transport->rtcp_sources = sources;
+    }
+    transport->rtcp_sources[transport->rtcp_source_count++] = ssrc;
+    return true;
+}
+
+/* Without memory, as many are kept as there is room for. */
+static void arrivals_grow(Arrivals *arrivals)
+{
+    uint32_t room = arrivals->room ? 2 * arrivals->room : FIRST_ARRIVALS;
+    Arrival *log = realloc(arrivals->log, room * sizeof *log);
+    if (!log)
+        return;
+    arrivals->log = log;
+    arrivals->room = room;
+}
+
 static void arrivals_add(Arrivals *arrivals, uint16_t number, int64_t now_us)
 {
-    arrivals->log[(arrivals->first + arrivals->count) % MAX_ARRIVALS] = (Arrival){now_us, number};
-    if (arrivals->count < MAX_ARRIVALS)
+    /* `first` moves only when there are as many as there may be, so that a ring that grows has not wrapped. */
+    if (arrivals->count == arrivals->room && !arrivals->first && arrivals->room < MAX_ARRIVALS)
+        arrivals_grow(arrivals);
+    if (!arrivals->room)
+        return;
+    arrivals->log[(arrivals->first + arrivals->count) % arrivals->room] = (Arrival){now_us, number};
+    if (arrivals->count < arrivals->room)
         arrivals->count++;
     else
-        arrivals->first = (arrivals->first + 1) % MAX_ARRIVALS;
+        arrivals->first = (arrivals->first + 1) % arrivals->room;
 }
 
 #endif

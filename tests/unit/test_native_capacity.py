@@ -17,7 +17,7 @@ from sfu.paths import native_available
 pytestmark = pytest.mark.skipif(not native_available(), reason="no compiled path")
 
 PUBLISHERS, VIEWERS = 20, 500
-MOST_PER_LEG = 16 * 1024
+MOST_PER_LEG = 3 * 1024
 
 
 def native(sock: object) -> object:

@@ -225,8 +225,6 @@ static void add_track(int index)
         track->clock_rates[payload_type] = 90000;
         track->originals[payload_type + 10] = (uint8_t)payload_type;
     }
-    if (!transport->arrivals)
-        transport->arrivals = calloc(1, sizeof *transport->arrivals);
     transport->transport_cc_id = next8() % 16;
     CHECK(transport_add_stream(transport, ssrc, track, false));
     CHECK(transport_add_stream(transport, ssrc + 1, track, true));
