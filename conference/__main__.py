@@ -8,7 +8,7 @@ import asyncpg
 import redis.exceptions
 from cyclopts import App
 
-from conference.commands import CommandError, database, processes
+from conference.commands import CommandError, database, password, processes
 from conference.commands.doctor import doctor
 from conference.commands.token import token
 from conference.commands.up import up
@@ -28,6 +28,7 @@ app.command(up)
 app.command(processes.api)
 app.command(processes.sfu)
 app.command(database.migrate)
+database.user.command(password.password)
 app.command(database.user)
 app.command(token)
 app.command(doctor)

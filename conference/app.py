@@ -20,6 +20,7 @@ from conference.api.jwks import JwksKeys
 from conference.api.meetings import routes as meeting_routes
 from conference.api.metrics import Metrics
 from conference.api.middleware import Gate, stamp
+from conference.api.ucwa import oauth
 from conference.api.ucwa import urls as ucwa_urls
 from conference.api.ucwa.refusals import PREFIXES as UCWA_PREFIXES
 from conference.api.ucwa.refusals import Refusals
@@ -97,6 +98,7 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
     meetings = MeetingService(pool, relay, changes, placement, _now, uuid4)
     media = MediaService(changes, placement, bus, _now)
     channels.on_closed.append(meetings.channel_gone)
+    secret = _own_secret(settings)
     ucwa = Ucwa(
         Shared(
             pool=pool,
@@ -106,6 +108,7 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
             placement=placement,
             meetings=meetings,
             settings=settings,
+            secret=secret,
             now=_now,
             new_id=uuid4,
         )
@@ -118,6 +121,7 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
         pool,
         meetings,
         channels,
+        spare=ucwa.applications.spare,
         grace=settings.channel_grace,
         idle=settings.channel_idle,
         clock=_now,
@@ -136,9 +140,12 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
     openapi.add_routes(app, operations)
     site.add_routes(app, document.describe(operations, version("parley")))
     gate = Gate(
-        Authenticator(_verifier(settings), _remembering(users)),
+        Authenticator(_verifier(settings, secret), _remembering(users)),
         metrics,
-        [(prefix, Refusals(settings.public_url).render) for prefix in UCWA_PREFIXES],
+        [
+            *((prefix, Refusals(settings.public_url).render) for prefix in UCWA_PREFIXES),
+            (oauth.PREFIX, oauth.render),
+        ],
         open_paths=ucwa_urls.PUBLIC,
         sign_in=(ucwa_urls.TOKEN,),
     )
@@ -171,11 +178,14 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _verifier(settings: Settings) -> TokenVerifier:
+def _own_secret(settings: Settings) -> str | None:
     """With keys of others, our own secret counts only when somebody set it on purpose."""
-    if settings.jwks_url is None:
-        return TokenVerifier(load_secret(settings))
-    return TokenVerifier(settings.jwt_secret, JwksKeys(settings.jwks_url))
+    return load_secret(settings) if settings.jwks_url is None else settings.jwt_secret
+
+
+def _verifier(settings: Settings, secret: str | None) -> TokenVerifier:
+    jwks = JwksKeys(settings.jwks_url) if settings.jwks_url is not None else None
+    return TokenVerifier(secret, jwks)
 
 
 def _remembering(users: UserService) -> Callable[[Caller], Awaitable[None]]:

@@ -19,6 +19,7 @@ from conference.api.ucwa import (
     invitations,
     lobby,
     media,
+    oauth,
     online_meeting,
     participants,
     routes,
@@ -31,6 +32,7 @@ from conference.api.ucwa.dispatch import Dispatch
 from conference.api.ucwa.invitations import InvitationViews
 from conference.api.ucwa.lobby import LobbyViews
 from conference.api.ucwa.media import MediaViews
+from conference.api.ucwa.oauth import TokenView
 from conference.api.ucwa.online_meeting import OnlineMeetingViews
 from conference.api.ucwa.participants import ParticipantViews
 from conference.domain.door import AccessLevel, LeaderAssignment
@@ -44,6 +46,7 @@ from conference.services.ucwa.communications import CommunicationService
 from conference.services.ucwa.conversations import ConversationService
 from conference.services.ucwa.joining import JoiningService
 from conference.services.ucwa.online_meetings import OnlineMeetingService
+from conference.services.ucwa.sign_in import SignIn
 from conference.services.ucwa.watch import ConversationWatch, Limits
 from config.settings import Settings
 
@@ -59,6 +62,8 @@ class Shared:
     placement: Placement
     meetings: MeetingService
     settings: Settings
+    secret: str | None
+    """Of this domain's own tokens; None where they don't count."""
     now: Callable[[], datetime]
     new_id: Callable[[], UUID]
 
@@ -75,6 +80,7 @@ class Ucwa:
         )
         shared.channels.on_closed.append(self.applications.channel_closed)
         self.online_meetings = _online_meetings(shared)
+        self.sign_in = _sign_in(shared, self.online_meetings)
         self.conversations = ConversationService(
             shared.pool, shared.meetings, _site(settings).domain
         )
@@ -94,16 +100,20 @@ class Ucwa:
     def operations(self) -> list[Operation]:
         """Every endpoint of the family."""
         settings = self._settings
-        return routes.operations(
-            self._endpoints(),
-            Dispatch(self.applications, settings),
-            secure=(settings.public_url or "").startswith("https://"),
-            read_within=settings.ucwa_answer_within,
-        )
+        return [
+            oauth.operation(TokenView(self.sign_in, settings.ucwa_answer_within)),
+            *routes.operations(
+                self._endpoints(),
+                Dispatch(self.applications, settings),
+                secure=(settings.public_url or "").startswith("https://"),
+                read_within=settings.ucwa_answer_within,
+            ),
+        ]
 
     async def sweep(self) -> None:
         """One round of what no request does."""
         await self.applications.sweep()
+        await self.sign_in.sweep()
 
     def _endpoints(self) -> list[Endpoint]:
         return [
@@ -163,6 +173,19 @@ def _online_meetings(shared: Shared) -> OnlineMeetingService:
         most=1000,
         assigned=False,
         clock=shared.now,
+        new_id=shared.new_id,
+    )
+
+
+def _sign_in(shared: Shared, online_meetings: OnlineMeetingService) -> SignIn:
+    settings = shared.settings
+    return SignIn(
+        shared.pool,
+        online_meetings,
+        shared.secret,
+        lifetime=timedelta(seconds=settings.ucwa_token_lifetime),
+        anonymous_lifetime=timedelta(seconds=settings.ucwa_anonymous_token_lifetime),
+        now=shared.now,
         new_id=shared.new_id,
     )
 

@@ -87,6 +87,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Of a token that names none (RFC 6749 section 3.3)."""
     ucwa_answer_within: Seconds = 30.0
     """A request that is no pending GET is given up after this long (504), and one whose body is not there (408)."""
+    ucwa_token_lifetime: Seconds = 28_800.0
+    """Of tokens given out for a password."""
+    ucwa_anonymous_token_lifetime: Seconds = 3600.0
+    """Of tokens given out for one meeting."""
 
     ucwa_applications_max: Annotated[int, msgspec.Meta(ge=1)] = 20
     """A user's applications; one more, and the least recently used ends with TooManyApplications."""

@@ -183,8 +183,7 @@ async def running_api(
         database_url=database_url,
         redis_url=redis_url,
         data_dir=data_dir,
-        jwt_secret=SECRET,
-        **{"command_timeout": 3.0, **changed},
+        **{"jwt_secret": SECRET, "command_timeout": 3.0, **changed},
     )
     async with TestServer(create_app(settings)) as server, ClientSession() as session:
         yield Api(server, session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TypeVar
 from uuid import UUID
 
@@ -27,6 +28,23 @@ async def read(request: web.Request, kind: type[Body]) -> Body:
         raise BadRequest(str(error), code="bad_body") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"the body is not JSON: {error}", code="bad_json") from None
+
+
+async def whole(request: web.Request, within: float) -> bytes:
+    """The request's body, empty when there is none. Raises HTTPRequestTimeout (408), HTTPRequestEntityTooLarge.
+
+    `within`: seconds that the client may take.
+    """
+    if not request.can_read_body:
+        return b""
+    limit = asyncio.timeout(within)
+    try:
+        async with limit:
+            return await request.read()
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise web.HTTPRequestTimeout(text="the body did not come in time") from None
 
 
 def answer(value: object, status: int = 200) -> web.Response:

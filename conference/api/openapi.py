@@ -47,6 +47,7 @@ class Operation:
     description: str = ""
     body: object = None
     body_required: bool = True
+    body_type: str = "application/json"
     parameters: Sequence[Parameter] = ()
     refuses: Mapping[int, str] = field(default_factory=dict)
     gives: Mapping[str, str] = field(default_factory=dict)
@@ -137,7 +138,7 @@ def _operation(
     if operation.body is not None:
         described["requestBody"] = {
             "required": operation.body_required,
-            "content": {"application/json": {"schema": schema_of[_key(operation.body)]}},
+            "content": {operation.body_type: {"schema": schema_of[_key(operation.body)]}},
         }
     if operation.public:
         described["security"] = []

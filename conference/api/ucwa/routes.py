@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
 from aiohttp import web
 
 from conference.api.auth import CALLER, bearer
+from conference.api.body import whole
 from conference.api.openapi import Handler, Operation
 from conference.api.ucwa import description, negotiate
 from conference.api.ucwa.call import Endpoint
@@ -43,24 +43,12 @@ class _Entry:
             method=request.method,
             query=request.query,
             headers=request.headers,
-            body=await self._body(request),
+            body=await whole(request, self._read_within),
             caller=request.get(CALLER),
             token=bearer(request),
             secure=self._secure or request.secure,
             client=request.transport,
         )
-
-    async def _body(self, request: web.Request) -> bytes:
-        if not request.can_read_body:
-            return b""
-        limit = asyncio.timeout(self._read_within)
-        try:
-            async with limit:
-                return await request.read()
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise web.HTTPRequestTimeout(text="the body did not come in time") from None
 
 
 def _response(answered: Answered) -> web.Response:

@@ -1,0 +1,144 @@
+"""The token endpoint: a form in, a token or an OAuth error out (RFC 6749 sections 4.3 and 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+from urllib.parse import parse_qsl
+
+import msgspec
+from aiohttp import web
+
+from conference.api.body import answer, whole
+from conference.api.openapi import Operation
+from conference.api.ucwa.urls import TOKEN
+from conference.errors import BadRequest
+from conference.services.ucwa.sign_in import SignIn, Token
+from schemas.errors import Problem
+
+PREFIX = "/WebTicket/"
+
+_FORM = "application/x-www-form-urlencoded"
+_FIELDS_MOST = 20
+_ERRORS = frozenset(("invalid_request", "invalid_grant", "unsupported_grant_type"))
+_BY_STATUS = {429: "slow_down", 500: "server_error", 503: "temporarily_unavailable"}
+
+
+class Granted(msgspec.Struct):
+    """`expires_in`: seconds."""
+
+    access_token: str
+    expires_in: int
+    token_type: str = "Bearer"
+
+
+class Refused(msgspec.Struct):
+    error: str
+    error_description: str
+
+
+class Request(msgspec.Struct):
+    grant_type: Annotated[
+        str, msgspec.Meta(description="`password`, or `urn:microsoft.rtc:anonmeeting`")
+    ]
+    username: Annotated[
+        str, msgspec.Meta(description="with `password`: a user's name, e-mail address or SIP URI")
+    ] = ""
+    password: Annotated[
+        str, msgspec.Meta(description="the user's; or the meeting's onlineMeetingId")
+    ] = ""
+    ms_rtc_conferenceuri: Annotated[
+        str, msgspec.Meta(description="of an anonymous participant: the meeting's URI")
+    ] = ""
+
+
+class TokenView:
+    def __init__(self, sign_in: SignIn, within: float) -> None:
+        """`within`: seconds that a client may take for the form."""
+        self._sign_in = sign_in
+        self._within = within
+        self._grants = {
+            "password": self._with_password,
+            "urn:microsoft.rtc:anonmeeting": self._for_meeting,
+        }
+
+    async def view(self, request: web.Request) -> web.Response:
+        form = _form(request.content_type, await whole(request, self._within))
+        grant = self._grants.get(_field(form, "grant_type"))
+        if grant is None:
+            supported = ", ".join(self._grants)
+            raise BadRequest(f"grant_type may be {supported}", code="unsupported_grant_type")
+        token = await grant(form)
+        response = answer(Granted(f"cwt={token.text}", token.expires_in))
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    async def _with_password(self, form: Mapping[str, str]) -> Token:
+        return await self._sign_in.with_password(_field(form, "username"), _field(form, "password"))
+
+    async def _for_meeting(self, form: Mapping[str, str]) -> Token:
+        uri = _field(form, "ms_rtc_conferenceuri")
+        return await self._sign_in.for_meeting(uri, _field(form, "password"))
+
+
+def render(request: web.Request, status: int, problem: Problem) -> web.Response:
+    """A refusal as OAuth has it (RFC 6749 section 5.2)."""
+    known = problem.code if problem.code in _ERRORS else None
+    error = known or _BY_STATUS.get(status, "invalid_request")
+    response = answer(Refused(error, problem.message), status)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def operation(view: TokenView) -> Operation:
+    return Operation(
+        id="ucwaGetToken",
+        method="POST",
+        path=TOKEN,
+        handler=view.view,
+        summary="Sign in: a token for a password, or for an invitation to one meeting",
+        tag="UCWA",
+        body=Request,
+        body_type=_FORM,
+        returns={200: Granted},
+        refuses={
+            400: "invalid_grant, unsupported_grant_type or invalid_request",
+            408: "the form did not come in time",
+            413: "the form is too large",
+            429: "too many tries in vain; wait as Retry-After says",
+        },
+        problem=Refused,
+        public=True,
+    )
+
+
+def _form(content_type: str, body: bytes) -> dict[str, str]:
+    """Raises BadRequest (invalid_request)."""
+    if content_type != _FORM:
+        raise _invalid(f"the request must be {_FORM}")
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_FIELDS_MOST,
+        )
+    except ValueError:
+        raise _invalid("that is not a form in UTF-8") from None
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise _invalid("a parameter may be there only once")
+    return form
+
+
+def _field(form: Mapping[str, str], name: str) -> str:
+    value = form.get(name)
+    if not value:
+        raise _invalid(f"{name} is required")
+    if "\0" in value:
+        raise _invalid(f"{name} has characters that no text has")
+    return value
+
+
+def _invalid(why: str) -> BadRequest:
+    return BadRequest(why, code="invalid_request")

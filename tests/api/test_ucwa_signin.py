@@ -1,0 +1,152 @@
+"""Signing in: passwords, invitations to one meeting, and what tokens then open."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlencode
+
+import asyncpg
+import pytest
+from rig_meetings import Api
+from ucwa_rig import Answer, Program, request, running_ucwa
+
+from conference import passwords
+from conference.storage import passwords as password_rows
+from conference.storage import users
+from conference.storage.users import User
+from conference.tokens import user_named
+
+PASSWORD = "correct horse battery"
+ANONYMOUS = "urn:microsoft.rtc:anonmeeting"
+
+
+@pytest.fixture
+async def api(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running_ucwa(database_url, redis_url, tmp_path) as api:
+        yield api
+
+
+@pytest.fixture
+async def alice(pool: asyncpg.Pool) -> User:
+    return await user_with_password(pool, "alice", "Alice@example.com")
+
+
+async def user_with_password(pool: asyncpg.Pool, name: str, email: str) -> User:
+    user = User(id=user_named(name).id, name=name.capitalize(), email=email, org="example")
+    now = datetime.now(UTC)
+    async with pool.acquire() as conn:
+        await users.put(conn, user, now)
+        await password_rows.put(conn, user.id, passwords.hashed(PASSWORD), now)
+    return user
+
+
+async def ask(api: Api, headers: dict[str, str] | None = None, **form: str) -> Answer:
+    sent = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
+    return await request(api, "POST", "/WebTicket/oauthtoken", sent, urlencode(form).encode())
+
+
+async def sign_in(api: Api, username: str, password: str = PASSWORD) -> Answer:
+    return await ask(api, grant_type="password", username=username, password=password)
+
+
+@pytest.mark.parametrize(
+    "username",
+    ["alice", "ALICE", "alice@example.com", "sip:Alice@example.com", "EXAMPLE\\alice"],
+)
+async def test_a_password_gives_a_token(api: Api, alice: User, username: str) -> None:
+    granted = await sign_in(api, username)
+    assert granted.status == 200, granted
+    assert granted.headers["Cache-Control"] == "no-store"
+    assert granted.json["token_type"] == "Bearer"
+    assert granted.json["expires_in"] == 28_800
+    token = granted.json["access_token"]
+    assert token.startswith("cwt=")
+    program = Program(api, "alice", token)
+    assert (await program.start()).status == 201
+    row = await program.get(f"/users/{alice.id}")
+    assert row.json == {"id": str(alice.id), "name": "Alice"}
+
+
+async def test_the_id_in_a_sip_uri_names_a_user_too(api: Api, alice: User) -> None:
+    assert (await sign_in(api, f"sip:{alice.id}@localhost")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        ({"grant_type": "password", "username": "alice", "password": "wrong"}, "invalid_grant"),
+        ({"grant_type": "password", "username": "bob", "password": PASSWORD}, "invalid_grant"),
+        ({"grant_type": "password", "username": "x" * 400, "password": "y"}, "invalid_grant"),
+        ({"grant_type": "password", "username": "alice"}, "invalid_request"),
+        ({"grant_type": "password", "username": "a\0", "password": "y"}, "invalid_request"),
+        ({"username": "alice", "password": PASSWORD}, "invalid_request"),
+        ({"grant_type": "urn:microsoft.rtc:windows"}, "unsupported_grant_type"),
+        ({"grant_type": ANONYMOUS, "password": "ABCDEFGH"}, "invalid_request"),
+        (
+            {"grant_type": ANONYMOUS, "password": "A", "ms_rtc_conferenceuri": "sip:a@b;x"},
+            "invalid_grant",
+        ),
+    ],
+)
+async def test_what_gives_none(api: Api, alice: User, form: dict[str, str], error: str) -> None:
+    refused = await ask(api, **form)
+    assert (refused.status, refused.json["error"]) == (400, error)
+    assert refused.json["error_description"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "data"),
+    [
+        ("application/json", b"{}"),
+        ("application/x-www-form-urlencoded", b"grant_type=%ff"),
+        ("application/x-www-form-urlencoded", b"\xff"),
+        ("application/x-www-form-urlencoded", b"grant_type=password&grant_type=password"),
+        ("application/x-www-form-urlencoded", b"&".join(b"a%d=1" % n for n in range(30))),
+        ("application/x-www-form-urlencoded", b""),
+    ],
+)
+async def test_what_is_no_form(api: Api, content_type: str, data: bytes) -> None:
+    refused = await request(
+        api, "POST", "/WebTicket/oauthtoken", {"Content-Type": content_type}, data
+    )
+    assert (refused.status, refused.json["error"]) == (400, "invalid_request")
+
+
+async def test_a_token_that_ran_out_does_not_keep_from_signing_in(api: Api, alice: User) -> None:
+    old = {"Authorization": "Bearer cwt=over"}
+    form = {"grant_type": "password", "username": "alice", "password": PASSWORD}
+    assert (await ask(api, old, **form)).status == 200
+
+
+async def test_an_address_that_two_users_have_signs_nobody_in(
+    api: Api, alice: User, pool: asyncpg.Pool
+) -> None:
+    await user_with_password(pool, "carol", "alice@example.com")
+    assert (await sign_in(api, "alice@example.com")).json["error"] == "invalid_grant"
+    assert (await sign_in(api, "carol")).status == 200
+
+
+@pytest.mark.parametrize("username", ["alice", "nobody"])
+async def test_guessing_is_slowed(api: Api, alice: User, pool: asyncpg.Pool, username: str) -> None:
+    for _ in range(5):
+        assert (await sign_in(api, username, "wrong")).status == 400
+    refused = await sign_in(api, username)
+    assert (refused.status, refused.json["error"]) == (429, "slow_down")
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    await pool.execute("update sign_in_tries set last_at = last_at - interval '2 minutes'")
+    assert (await sign_in(api, username)).status == (200 if username == "alice" else 400)
+    left = await pool.fetchval("select count(*) from sign_in_tries")
+    assert left == (0 if username == "alice" else 1)
+
+
+async def test_only_a_program_of_this_domain_may_ask(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """With the keys of an identity provider, tokens of our own would not count."""
+    elsewhere = {"jwks_url": "http://127.0.0.1:9/keys", "jwt_secret": None}
+    async with running_ucwa(database_url, redis_url, tmp_path, **elsewhere) as api:
+        refused = await sign_in(api, "alice")
+        assert (refused.status, refused.json["error"]) == (400, "unsupported_grant_type")
+        assert "PARLEY_JWT_SECRET" in refused.json["error_description"]
