@@ -25,6 +25,7 @@ from conference.api.ucwa import (
     routes,
 )
 from conference.api.ucwa.applications import ApplicationViews, Hub
+from conference.api.ucwa.batch import Batches
 from conference.api.ucwa.call import Endpoint
 from conference.api.ucwa.communication import CommunicationViews
 from conference.api.ucwa.conversations import ConversationViews
@@ -100,11 +101,13 @@ class Ucwa:
     def operations(self) -> list[Operation]:
         """Every endpoint of the family."""
         settings = self._settings
+        endpoints = self._endpoints()
+        dispatch = Dispatch(self.applications, settings)
         return [
             oauth.operation(TokenView(self.sign_in, settings.ucwa_answer_within)),
             *routes.operations(
-                self._endpoints(),
-                Dispatch(self.applications, settings),
+                [*endpoints, Batches(dispatch, endpoints).endpoint()],
+                dispatch,
                 secure=(settings.public_url or "").startswith("https://"),
                 read_within=settings.ucwa_answer_within,
             ),

@@ -30,7 +30,7 @@ class Refusals:
         if status == 401:
             response = self._unauthenticated(request, accept, problem)
         else:
-            response = _written(accept, status, problem)
+            response = _response(accept, status, problem)
         response.headers[VERSION_HEADER] = VERSION
         return response
 
@@ -38,7 +38,7 @@ class Refusals:
         if negotiate.wants_html(accept):
             response = web.Response(status=401, body=_PAGE, content_type="text/html")
         else:
-            response = _written(accept, 401, problem)
+            response = _response(accept, 401, problem)
         origin = self.origin(request)
         response.headers.add("WWW-Authenticate", f'Bearer trusted_issuers="", client_id="{origin}"')
         response.headers.add(
@@ -50,10 +50,14 @@ class Refusals:
         return self._public_url or str(request.url.origin())
 
 
-def _written(accept: str, status: int, problem: Problem) -> web.Response:
+def written(accept: str, status: int, problem: Problem) -> tuple[int, str, bytes]:
+    """The status as UCWA has it, the content type and the body."""
     form = negotiate.form_or_json(accept)
     status, described = fault(status, problem)
     renderer = render_xml if form.syntax == "xml" else render_json
-    response = web.Response(status=status, body=renderer.fault(described))
-    response.headers["Content-Type"] = form.content_type
-    return response
+    return status, form.content_type, renderer.fault(described)
+
+
+def _response(accept: str, status: int, problem: Problem) -> web.Response:
+    status, content_type, body = written(accept, status, problem)
+    return web.Response(status=status, body=body, headers={"Content-Type": content_type})
