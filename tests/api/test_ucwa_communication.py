@@ -8,7 +8,9 @@ from uuid import uuid4
 
 import pytest
 from rig_meetings import Api, Json
-from ucwa_rig import Answer, Program, running_ucwa
+from ucwa_meeting import hrefs, join, joined, many, started, uri_of
+from ucwa_meeting import program as another
+from ucwa_rig import Program, running_ucwa
 
 
 @pytest.fixture
@@ -21,39 +23,6 @@ async def api(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterato
 async def alice(api: Api, request: pytest.FixtureRequest) -> Program:
     program = Program(api, "alice", xml=request.param == "xml")
     await program.start()
-    return program
-
-
-async def started(program: Program, **inputs: Json) -> Answer:
-    """The conversation of a new ad-hoc meeting."""
-    begun = await program.post(
-        (await program.dashboard()).link("communication", "startOnlineMeeting"), inputs
-    )
-    assert begun.status == 201, begun
-    invitation = await program.get(begun.headers["Location"])
-    return await program.get(invitation.link("conversation"))
-
-
-async def join(program: Program, uri: str, **inputs: Json) -> Answer:
-    address = (await program.dashboard()).link("communication", "joinOnlineMeeting")
-    return await program.post(address, {"onlineMeetingUri": uri, **inputs})
-
-
-async def joined(program: Program, uri: str, **inputs: Json) -> Answer:
-    """The conversation that joining began."""
-    begun = await join(program, uri, **inputs)
-    assert begun.status == 201, begun
-    invitation = await program.get(begun.headers["Location"])
-    return await program.get(invitation.link("conversation"))
-
-
-async def uri_of(program: Program, conversation: Answer) -> str:
-    return str((await program.get(conversation.link("onlineMeeting"))).json["onlineMeetingUri"])
-
-
-async def another(api: Api, name: str, **inputs: Json) -> Program:
-    program = Program(api, name)
-    await program.start(**inputs)
     return program
 
 
@@ -124,7 +93,7 @@ async def test_an_ad_hoc_meeting_is_joined_by_who_starts_it(alice: Program, api:
     assert conversation.json["threadId"] == "t1"
     assert int(conversation.json["participantCount"]) == 1
     listed = await alice.get((await alice.dashboard()).link("communication", "conversations"))
-    assert _hrefs(listed.json["_links"]["conversation"]) == [conversation.href]
+    assert hrefs(listed.json["_links"]["conversation"]) == [conversation.href]
     local = await alice.get(conversation.link("localParticipant"))
     assert local.json["rel"] == "localParticipant"
     assert local.json["name"] == "Alice"
@@ -240,9 +209,7 @@ async def test_participants_by_role_and_what_a_leader_may_do(alice: Program, api
     theirs = await joined(bob, await uri_of(alice, conversation))
     assert theirs.json["state"] == "Conferenced"
     everyone = await alice.get(conversation.link("participants"))
-    people = {
-        href: await alice.get(href) for href in _hrefs(everyone.json["_links"]["participant"])
-    }
+    people = {href: await alice.get(href) for href in hrefs(everyone.json["_links"]["participant"])}
     named = {answer.json["name"]: answer for answer in people.values()}
     assert set(named) == {"Alice", "Bob"}
     assert "promote" in named["Bob"].json["_links"]
@@ -250,14 +217,14 @@ async def test_participants_by_role_and_what_a_leader_may_do(alice: Program, api
     assert "demote" not in named["Bob"].json["_links"]
     assert "eject" not in named["Alice"].json["_links"]
     attendees = await alice.get(conversation.link("attendees"))
-    assert _hrefs(attendees.json["_links"]["participant"]) == [named["Bob"].href]
+    assert hrefs(attendees.json["_links"]["participant"]) == [named["Bob"].href]
 
     # an attendee sees no such links, and may not
     seen = await bob.get(theirs.link("participants"))
     titles = _titles(seen.json["_links"]["participant"])
     assert sorted(titles) == ["Alice", "Bob"]
     assert "lobby" not in theirs.json["_links"]
-    for href in _hrefs(seen.json["_links"]["participant"]):
+    for href in hrefs(seen.json["_links"]["participant"]):
         one = await bob.get(href)
         assert {"promote", "eject", "admit"}.isdisjoint(one.json["_links"])
         for act in ("promote", "demote", "eject", "admit", "reject"):
@@ -285,9 +252,9 @@ async def test_the_organizer_is_not_demoted_or_ejected(alice: Program, api: Api)
     bob = await another(api, "bob")
     theirs = await joined(bob, await uri_of(alice, conversation))
     everyone = await alice.get(conversation.link("participants"))
-    own, other = _hrefs(everyone.json["_links"]["participant"])
+    own, other = hrefs(everyone.json["_links"]["participant"])
     assert (await alice.post(f"{other}/promote")).status == 204
-    leaders = _many((await bob.get(theirs.link("leaders"))).json["_links"]["participant"])
+    leaders = many((await bob.get(theirs.link("leaders"))).json["_links"]["participant"])
     (organizer,) = [link["href"] for link in leaders if link["title"] == "Alice"]
     for act in ("demote", "eject"):
         refused = await bob.post(f"{organizer}/{act}")
@@ -341,7 +308,7 @@ async def test_another_client_takes_over(alice: Program, api: Api) -> None:
 async def test_media_is_negotiated_by_calls_of_the_meeting_api(alice: Program) -> None:
     conversation = await started(alice)
     media = await alice.get(conversation.link("mediaNegotiation"))
-    channels = {item["channel"]: item["_links"] for item in _many(media.embedded("mediaChannel"))}
+    channels = {item["channel"]: item["_links"] for item in many(media.embedded("mediaChannel"))}
     meeting = conversation.href.rpartition("/")[2]
     assert channels["audio"]["offer"]["href"] == f"/meetings/{meeting}/audio/offer"
     assert channels["inbound"]["answer"]["href"] == f"/meetings/{meeting}/media/answer"
@@ -349,14 +316,5 @@ async def test_media_is_negotiated_by_calls_of_the_meeting_api(alice: Program) -
     assert one.json["channel"] == "audio"
 
 
-def _many(found: Json) -> list[Json]:
-    """XML does not tell one from many."""
-    return found if isinstance(found, list) else [found]
-
-
-def _hrefs(links: Json) -> list[str]:
-    return [link["href"] for link in _many(links)]
-
-
 def _titles(links: Json) -> list[str]:
-    return [link["title"] for link in _many(links)]
+    return [link["title"] for link in many(links)]
