@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, get_origin, get_type_hints
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -27,6 +27,9 @@ UCWA_SCOPES = (
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
+AccessLevel = Literal["Everyone", "SameEnterprise", "Invited", "Locked"]
+LeaderAssignment = Literal["Disabled", "SameEnterprise", "Everyone"]
+Announcement = Literal["Unsupported", "Disabled", "Enabled"]
 
 
 class SettingsError(ValueError):
@@ -108,6 +111,59 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """For how long an application that ended is told apart from one that never was."""
     ucwa_resume_after: Seconds = 120.0
     """A client whose channel nobody read for this long is told to resume: to drop what is transient."""
+    ucwa_poll_timeout: Seconds = 180.0
+    """How long a pending GET waits when its client does not say; it can't say less, nor more than 1800."""
+    ucwa_hold_medium: Seconds = 5.0
+    """For how long events of medium urgency wait for others when the client does not say; it can't say less."""
+    ucwa_hold_low: Seconds = 15.0
+    """For how long events of low urgency do; a client can't say less than for medium ones."""
+
+    ucwa_meetings_max: Annotated[int, msgspec.Meta(ge=1)] = 1000
+    """Online meetings of one organizer."""
+    ucwa_meeting_lifetime: Seconds = 28_800.0
+    """An online meeting that says nothing of its expiration expires after this long."""
+    ucwa_assigned_meetings: bool = False
+    """Whether everybody has an online meeting of their own that lasts."""
+    ucwa_access_level: AccessLevel = "SameEnterprise"
+    """Who walks in, where an organizer does not say: Locked, Invited, SameEnterprise, Everyone."""
+    ucwa_access_levels: list[AccessLevel] = msgspec.field(
+        default_factory=lambda: list(get_args(AccessLevel))
+    )
+    """What an organizer may choose, here and below."""
+    ucwa_leader_assignment: LeaderAssignment = "Disabled"
+    """Who leads on entering, where an organizer does not say: Disabled, SameEnterprise, Everyone."""
+    ucwa_leader_assignments: list[LeaderAssignment] = msgspec.field(
+        default_factory=lambda: list(get_args(LeaderAssignment))
+    )
+    ucwa_announcements: list[Announcement] = msgspec.field(
+        default_factory=lambda: list(get_args(Announcement))
+    )
+    """Of entryExitAnnouncement, which is kept for clients: nobody announces here."""
+    ucwa_participants_warning: Annotated[int, msgspec.Meta(ge=1)] = 250
+    """From how many participants on clients should warn."""
+    ucwa_help_url: str | None = None
+    """For invitations: where members of the organisation get help; so are the next four."""
+    ucwa_invitation_footer: str | None = None
+    ucwa_invitation_help_url: str | None = None
+    ucwa_invitation_legal_url: str | None = None
+    ucwa_invitation_logo_url: str | None = None
+    ucwa_dial_in_number: str | None = None
+    """A telephone bridge that leads into meetings, for clients to show; without it the next five mean nothing."""
+    ucwa_dial_in_toll_free: list[str] = []
+    ucwa_dial_in_region: str | None = None
+    ucwa_dial_in_regions: list[str] = []
+    """More numbers: `Name;number;languages`, the languages with blanks between them."""
+    ucwa_dial_in_url: str | None = None
+    """Where all numbers are listed."""
+    ucwa_dial_in_internal_url: str | None = None
+    ucwa_people_everyone: bool = False
+    """Whether users find and see those of other organisations."""
+    ucwa_inactive_timeout: Seconds = 300.0
+    """Without a report of activity for this long a user is shown as inactive, unless makeMeAvailable says otherwise."""
+    ucwa_away_timeout: Seconds = 300.0
+    """And after this much longer as away."""
+    ucwa_subscription_warning: Seconds = 120.0
+    """How long before a presence subscription expires its application is told."""
 
     # logging
     log_format: Literal["console", "json"] = "console"

@@ -1,0 +1,125 @@
+"""phones: the user's numbers, one of each kind, and whether others see them."""
+
+from __future__ import annotations
+
+from conference.api.ucwa import etags
+from conference.api.ucwa import people_hrefs as hrefs
+from conference.api.ucwa.call import Call, Endpoint, Reply, Scope
+from conference.api.ucwa.inputs import wrong
+from conference.api.ucwa.resource import Link, Resource
+from conference.domain.directory import Phone, PhoneType, phone_uri
+from conference.errors import Forbidden, NotFound
+from conference.services.ucwa.me import MeService
+from conference.services.ucwa.people import Directory
+
+_SCOPES: frozenset[Scope] = frozenset(("User.ReadWrite",))
+_ONE = f"{hrefs.PHONES}/{{phoneType}}"
+
+
+class PhoneViews:
+    def __init__(self, directory: Directory, service: MeService) -> None:
+        self._directory = directory
+        self._service = service
+
+    async def all(self, call: Call) -> Reply:
+        profile = (await self._directory.card(call.app.user_id)).profile
+        embedded = [phone(kind, profile.phone(kind)) for kind in PhoneType]
+        return Reply(
+            resource=Resource(rel="phones", href=hrefs.PHONES, embedded={"phone": embedded})
+        )
+
+    async def one(self, call: Call) -> Reply:
+        kind = _kind(call)
+        profile = (await self._directory.card(call.app.user_id)).profile
+        shown = phone(kind, profile.phone(kind))
+        return Reply(resource=shown, etag=etags.of(shown))
+
+    async def change_number(self, call: Call) -> Reply:
+        kind = _kind(call)
+        if not _changes(kind):
+            raise Forbidden("the number at work is the operator's to change")
+        number = phone_uri(call.inputs.text("number", 100) or "")
+        if number is None:
+            raise wrong("number", "is no phone number, as +1 425 555 4321 or tel:+14255554321")
+        await self._service.change_phone(call.app.user_id, kind, number=number)
+        return Reply(status=204)
+
+    async def change_visibility(self, call: Call) -> Reply:
+        visible = call.inputs.flag("includeInContactCard")
+        if visible is None:
+            raise wrong("includeInContactCard", "is required")
+        await self._service.change_phone(call.app.user_id, _kind(call), visible=visible)
+        return Reply(status=204)
+
+
+def endpoints(views: PhoneViews) -> list[Endpoint]:
+    return [
+        Endpoint(
+            method="GET",
+            path=hrefs.PHONES,
+            view=views.all,
+            rel="phones",
+            summary="The user's phones",
+            scopes=_SCOPES,
+            anonymous=False,
+        ),
+        Endpoint(
+            method="GET",
+            path=_ONE,
+            view=views.one,
+            rel="phone",
+            summary="One of the user's phones",
+            scopes=_SCOPES,
+            anonymous=False,
+        ),
+        Endpoint(
+            method="POST",
+            path=f"{_ONE}/changeNumber",
+            view=views.change_number,
+            rel="changeNumber",
+            summary="Change or clear the number",
+            scopes=_SCOPES,
+            anonymous=False,
+            returns=204,
+            inputs={"number": "as people write it, or a tel: URI; none clears it"},
+        ),
+        Endpoint(
+            method="POST",
+            path=f"{_ONE}/changeVisibility",
+            view=views.change_visibility,
+            rel="changeVisibility",
+            summary="Show the number to others, or not",
+            scopes=_SCOPES,
+            anonymous=False,
+            returns=204,
+            inputs={"includeInContactCard": "required: whether others see the number"},
+        ),
+    ]
+
+
+def phone(kind: PhoneType, given: Phone) -> Resource:
+    href = hrefs.phone(kind)
+    links = {"changeVisibility": Link(f"{href}/changeVisibility")}
+    if _changes(kind):
+        links = {"changeNumber": Link(f"{href}/changeNumber"), **links}
+    return Resource(
+        rel="phone",
+        href=href,
+        properties={
+            "includeInContactCard": given.include_in_contact_card,
+            "number": given.number,
+            "type": kind.value,
+        },
+        links=links,
+    )
+
+
+def _changes(kind: PhoneType) -> bool:
+    return kind is not PhoneType.WORK
+
+
+def _kind(call: Call) -> PhoneType:
+    for kind in PhoneType:
+        if kind.value.lower() == call.params["phoneType"].lower():
+            return kind
+    raise NotFound(f"there is no such phone; there are {', '.join(PhoneType)}")
