@@ -16,11 +16,14 @@ from conference.api.ucwa import (
     communication,
     conversations,
     discovery,
+    extensions,
     invitations,
     lobby,
     media,
     oauth,
     online_meeting,
+    online_meeting_settings,
+    online_meetings,
     participants,
     routes,
 )
@@ -30,11 +33,13 @@ from conference.api.ucwa.call import Endpoint
 from conference.api.ucwa.communication import CommunicationViews
 from conference.api.ucwa.conversations import ConversationViews
 from conference.api.ucwa.dispatch import Dispatch
+from conference.api.ucwa.extensions import ExtensionViews
 from conference.api.ucwa.invitations import InvitationViews
 from conference.api.ucwa.lobby import LobbyViews
 from conference.api.ucwa.media import MediaViews
 from conference.api.ucwa.oauth import TokenView
 from conference.api.ucwa.online_meeting import OnlineMeetingViews
+from conference.api.ucwa.online_meeting_settings import OnlineMeetingSettingsViews
 from conference.api.ucwa.participants import ParticipantViews
 from conference.domain.door import AccessLevel, LeaderAssignment
 from conference.domain.online_meeting import Announcement, Defaults, Site, Switch
@@ -45,6 +50,7 @@ from conference.services.placement import Placement
 from conference.services.ucwa.applications import ApplicationService, Rules
 from conference.services.ucwa.communications import CommunicationService
 from conference.services.ucwa.conversations import ConversationService
+from conference.services.ucwa.extensions import ExtensionService
 from conference.services.ucwa.joining import JoiningService
 from conference.services.ucwa.online_meetings import OnlineMeetingService
 from conference.services.ucwa.sign_in import SignIn
@@ -81,6 +87,8 @@ class Ucwa:
         )
         shared.channels.on_closed.append(self.applications.channel_closed)
         self.online_meetings = _online_meetings(shared)
+        self.extensions = ExtensionService(shared.pool)
+        self.meeting_settings = OnlineMeetingSettingsViews(settings)
         self.sign_in = _sign_in(shared, self.online_meetings)
         self.conversations = ConversationService(
             shared.pool, shared.meetings, _site(settings).domain
@@ -124,6 +132,7 @@ class Ucwa:
             *application_views.endpoints(ApplicationViews(self.applications, self._dashboard())),
             *communication.endpoints(self.communication),
             *self._conversations(),
+            *self._online_meetings(),
         ]
 
     def _conversations(self) -> list[Endpoint]:
@@ -137,9 +146,26 @@ class Ucwa:
             *media.endpoints(MediaViews(service)),
         ]
 
+    def _online_meetings(self) -> list[Endpoint]:
+        settings = self._settings
+        own = online_meetings.OnlineMeetingViews(self.online_meetings, self.extensions, settings)
+        joined = OnlineMeetingViews(self.conversations, self.online_meetings)
+        strict = settings.ucwa_strict_put
+        of_own = ExtensionViews(self.extensions, own.attached, strict=strict)
+        of_joined = ExtensionViews(self.extensions, joined.attached, strict=strict)
+        return [
+            *online_meeting_settings.endpoints(self.meeting_settings),
+            *online_meetings.endpoints(own),
+            *extensions.endpoints(of_own, online_meetings.EXTENSIONS, anonymous=False),
+            *extensions.endpoints(of_joined, online_meeting.EXTENSIONS, anonymous=True),
+        ]
+
     def _dashboard(self) -> dict[str, Hub]:
         """What the application embeds, in the order shown."""
-        return {"communication": self.communication.shown}
+        return {
+            "onlineMeetings": self.meeting_settings.hub,
+            "communication": self.communication.shown,
+        }
 
 
 def _rules(settings: Settings) -> Rules:
@@ -159,22 +185,23 @@ def _site(settings: Settings) -> Site:
 
 
 def _online_meetings(shared: Shared) -> OnlineMeetingService:
+    settings = shared.settings
     return OnlineMeetingService(
         shared.pool,
         shared.relay,
         shared.changes,
         shared.meetings,
-        _site(shared.settings),
+        _site(settings),
         Defaults(
-            access_level=AccessLevel.SAME_ENTERPRISE,
-            automatic_leader_assignment=LeaderAssignment.DISABLED,
-            entry_exit_announcement=Announcement.UNSUPPORTED,
+            access_level=AccessLevel(settings.ucwa_access_level),
+            automatic_leader_assignment=LeaderAssignment(settings.ucwa_leader_assignment),
+            entry_exit_announcement=Announcement(settings.ucwa_announcements[0]),
             lobby_bypass_for_phone_users=Switch.DISABLED,
             phone_user_admission=Switch.DISABLED,
-            lifetime=timedelta(hours=8),
+            lifetime=timedelta(seconds=settings.ucwa_meeting_lifetime),
         ),
-        most=1000,
-        assigned=False,
+        most=settings.ucwa_meetings_max,
+        assigned=settings.ucwa_assigned_meetings,
         clock=shared.now,
         new_id=shared.new_id,
     )

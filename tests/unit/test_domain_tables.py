@@ -258,6 +258,7 @@ def test_the_domain_touches_no_io() -> None:
         "fnmatch",
         "msgspec",
         "msgspec.structs",
+        "re",
         "schemas",
         "typing",
         "uuid",

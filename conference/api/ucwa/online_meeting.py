@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from conference.api.ucwa import hrefs
 from conference.api.ucwa.call import Call, Endpoint, Reply
+from conference.api.ucwa.extensions import Attached
 from conference.api.ucwa.path import EITHER, conversation_id
 from conference.api.ucwa.resource import Link, Resource, Value
 from conference.domain.online_meeting import OnlineMeeting
 from conference.errors import NotFound
 from conference.services.ucwa.conversations import ConversationService
 from conference.services.ucwa.online_meetings import OnlineMeetingService
+
+EXTENSIONS = "communication/conversations/{conversationId}/onlineMeeting/extensions"
 
 
 class OnlineMeetingViews:
@@ -23,6 +26,12 @@ class OnlineMeetingViews:
         if shown is None:
             raise NotFound("the meeting is over")
         return Reply(resource=online_meeting(shown, inside=found.sight.standing == "in"))
+
+    async def attached(self, call: Call) -> Attached:
+        """Where the extensions of the conversation's meeting are."""
+        found = await self._service.get(call.app, conversation_id(call))
+        address = f"{hrefs.online_meeting(found.meeting.id)}/extensions"
+        return Attached(meeting_id=found.meeting.id, address=address)
 
 
 def online_meeting(shown: OnlineMeeting, *, inside: bool) -> Resource:

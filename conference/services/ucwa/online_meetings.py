@@ -173,7 +173,7 @@ class OnlineMeetingService:
 
     async def by_key(self, online_meeting_id: str) -> OnlineMeeting | None:
         async with self._pool.acquire() as conn:
-            details = await rows.by_id(conn, online_meeting_id.upper())
+            details = await _by_key(conn, online_meeting_id)
             return await self._one(conn, details) if details else None
 
     async def of_meeting(self, meeting_id: UUID) -> OnlineMeeting | None:
@@ -194,7 +194,7 @@ class OnlineMeetingService:
     # --- reading ------------------------------------------------------------------------------
 
     async def _own(self, conn: Connection, by: UUID, online_meeting_id: str) -> Details:
-        details = await rows.by_id(conn, online_meeting_id.upper())
+        details = await _by_key(conn, online_meeting_id)
         if details is None or details.owner_id != by:
             raise NotFound("you have no such online meeting")
         return details
@@ -326,6 +326,13 @@ async def _insert_details(conn: Connection, details: Details, meeting: Meeting) 
             return known
         details = _with_new_ids(details)
     raise no_such_meeting()
+
+
+async def _by_key(conn: Connection, online_meeting_id: str) -> Details | None:
+    key = online_meeting_id.upper()
+    if len(key) != _KEY_LENGTH or not set(key) <= set(_KEY_ALPHABET):
+        return None
+    return await rows.by_id(conn, key)
 
 
 def _with_new_ids(details: Details) -> Details:

@@ -1,0 +1,215 @@
+"""onlineMeetingExtensions and onlineMeetingExtension: data that programs attach to an online meeting.
+
+An extension's own properties stand flat beside `id` and `type`, in the order and spelling in which they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+from msgspec.structs import replace
+
+from conference.api.ucwa import etags
+from conference.api.ucwa.call import Call, Endpoint, Reply, Scope
+from conference.api.ucwa.inputs import Given, Inputs, wrong
+from conference.api.ucwa.resource import Resource
+from conference.domain.extension import NAME_LONGEST, Extension, ExtensionType
+from conference.services.ucwa.extensions import ONLY, ExtensionService, Revision
+
+REL = "onlineMeetingExtension"
+SCOPES: frozenset[Scope] = frozenset(("Conversations.Initiate", "Conversations.Receive"))
+
+_OWN_NAMES = frozenset(("id", "type"))
+_IGNORED_NAMES = frozenset(("rel", "etag", "self", "_links", "_embedded"))
+"""What a program passes back that changed a representation and PUTs it whole."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attached:
+    """Whose extensions an address leads to, and that address."""
+
+    meeting_id: UUID
+    address: str
+
+
+Locate = Callable[[Call], Awaitable[Attached]]
+"""Raises NotFound when there is no such meeting for the caller."""
+
+
+class ExtensionViews:
+    def __init__(self, service: ExtensionService, locate: Locate, *, strict: bool) -> None:
+        """`strict`: PUTs must pass back the PUT token, so that it is shown."""
+        self._service = service
+        self._locate = locate
+        self._strict = strict
+
+    async def all(self, call: Call) -> Reply:
+        at = await self._locate(call)
+        found = await self._service.all(call.caller.user_id, at.meeting_id)
+        return Reply(resource=collection(found, at.address))
+
+    async def add(self, call: Call) -> Reply:
+        at = await self._locate(call)
+        wanted = _revision(call.inputs)
+        extension = Extension(
+            id=wanted.id if wanted.id is not None else str(uuid4()),
+            type=wanted.type or ExtensionType.UNDEFINED,
+            properties=wanted.properties,
+        )
+        added = await self._service.add(call.caller.user_id, at.meeting_id, extension)
+        shown = self._shown(added, at, added.id)
+        return Reply(status=201, resource=shown, location=shown.href, etag=etags.of(shown))
+
+    async def get(self, call: Call) -> Reply:
+        at, key = await self._locate(call), call.params["extensionId"]
+        found = await self._service.get(call.caller.user_id, at.meeting_id, key)
+        shown = self._shown(found, at, key)
+        return Reply(resource=shown, etag=etags.of(shown))
+
+    async def put(self, call: Call) -> Reply:
+        at, key = await self._locate(call), call.params["extensionId"]
+
+        def match(current: Extension) -> None:
+            call.require_match(etags.of(self._shown(current, at, key)))
+
+        changed = await self._service.put(
+            call.caller.user_id, at.meeting_id, key, _revision(call.inputs), match
+        )
+        shown = self._shown(changed, at, key if key == ONLY else changed.id)
+        return Reply(resource=shown, etag=etags.of(shown))
+
+    async def remove(self, call: Call) -> Reply:
+        at = await self._locate(call)
+        await self._service.remove(call.caller.user_id, at.meeting_id, call.params["extensionId"])
+        return Reply(status=204)
+
+    def _shown(self, extension: Extension, at: Attached, key: str) -> Resource:
+        """Under the address that was asked for: the one without an id shows itself so, as its pages do."""
+        shown = resource(extension, at.address, key)
+        if not self._strict:
+            return shown
+        token = etags.put_token(REL, str(at.meeting_id), extension.id)
+        return etags.tagged(replace(shown, properties={**shown.properties, **token}))
+
+
+# --- out --------------------------------------------------------------------------------------
+
+
+def collection(found: Sequence[Extension], address: str) -> Resource:
+    return Resource(
+        rel="onlineMeetingExtensions",
+        href=address,
+        embedded={REL: [resource(extension, address, extension.id) for extension in found]},
+    )
+
+
+def resource(extension: Extension, address: str, key: str) -> Resource:
+    """`key`: what the last segment of its address shall be."""
+    return Resource(
+        rel=REL,
+        href=f"{address}/{quote(key, safe='')}",
+        properties={
+            "id": extension.id,
+            "type": extension.type.value,
+            **extension.properties,
+        },
+    )
+
+
+# --- in ---------------------------------------------------------------------------------------
+
+
+def _revision(inputs: Inputs) -> Revision:
+    return Revision(
+        id=inputs.text("id", NAME_LONGEST),
+        type=inputs.choice("type", ExtensionType),
+        properties={
+            name: _text(name, value)
+            for name, value in inputs.items()
+            if value is not None and not _is_ours(name, value)
+        },
+    )
+
+
+def _is_ours(name: str, value: Given) -> bool:
+    lower = name.lower()
+    if lower in _OWN_NAMES or lower in _IGNORED_NAMES or etags.is_put_token(name, value):
+        return True
+    if name.startswith("_") or not name.strip():
+        raise wrong(name, "names that begin with an underscore are reserved")
+    return False
+
+
+def _text(name: str, value: Given) -> str:
+    """XML has nothing but texts, so nothing else is kept."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int):
+        return str(value)
+    raise wrong(name, "must be a single value, not a list")
+
+
+# --- the table --------------------------------------------------------------------------------
+
+
+def endpoints(views: ExtensionViews, path: str, *, anonymous: bool) -> list[Endpoint]:
+    """`path`: of the collection. `anonymous`: whether it is below what somebody anonymous may see."""
+    one = f"{path}/{{extensionId}}"
+    inputs = {
+        "id": "the program's own identifier",
+        "type": "Undefined, RoamedOrganizerData (the organizer's alone) or RoamedParticipantData",
+    }
+    return [
+        Endpoint(
+            method="GET",
+            path=path,
+            view=views.all,
+            rel="onlineMeetingExtensions",
+            summary="The extensions of an online meeting that concern you",
+            scopes=SCOPES,
+            anonymous=anonymous,
+        ),
+        Endpoint(
+            method="POST",
+            path=path,
+            view=views.add,
+            rel="onlineMeetingExtensions",
+            summary="Attach an extension to an online meeting; every other name is a property of its own",
+            scopes=SCOPES,
+            inputs=inputs,
+            anonymous=anonymous,
+            returns=201,
+        ),
+        Endpoint(
+            method="GET",
+            path=one,
+            view=views.get,
+            rel=REL,
+            summary="One extension of an online meeting",
+            scopes=SCOPES,
+            anonymous=anonymous,
+        ),
+        Endpoint(
+            method="PUT",
+            path=one,
+            view=views.put,
+            rel=REL,
+            summary="Change an extension: properties that are left out are dropped, id and type stay",
+            scopes=SCOPES,
+            inputs=inputs,
+            anonymous=anonymous,
+        ),
+        Endpoint(
+            method="DELETE",
+            path=one,
+            view=views.remove,
+            rel=REL,
+            summary="Remove an extension",
+            scopes=SCOPES,
+            anonymous=anonymous,
+            returns=204,
+        ),
+    ]
