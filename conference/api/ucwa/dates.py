@@ -35,4 +35,5 @@ def for_json(moment: datetime) -> str:
 
 def for_xml(moment: datetime) -> str:
     """`2016-09-26T16:20:29.0389040Z`, with the seven digits that .NET writes."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}0Z"
+    written = moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return written.removesuffix("+00:00") + "0Z"

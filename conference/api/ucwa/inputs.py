@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
@@ -25,8 +25,12 @@ class Inputs:
     """Each reader gives None for a name that is absent or null, and raises BadRequest (ParameterValidationFailure)
     that names the input when its value will not do."""
 
-    def __init__(self, given: Mapping[str, Given] | None = None) -> None:
+    def __init__(
+        self, given: Mapping[str, Given] | None = None, unfit: Collection[str] = ()
+    ) -> None:
+        """`unfit`: names whose values have a shape that no input has. Nobody minds, unless one is asked for."""
         self._given = {name.lower(): (name, value) for name, value in (given or {}).items()}
+        self._unfit = frozenset(name.lower() for name in unfit)
 
     def __contains__(self, name: str) -> bool:
         """Whether the name was given at all, also as null."""
@@ -38,7 +42,9 @@ class Inputs:
 
     def over(self, others: Inputs) -> Inputs:
         """These, and of the others what these lack."""
-        return Inputs(dict([*others.items(), *self.items()])) if others._given else self
+        if not others._given:
+            return self
+        return Inputs(dict([*others.items(), *self.items()]), self._unfit)
 
     def text(self, name: str, longest: int = 1024) -> str | None:
         value = self._scalar(name)
@@ -107,6 +113,8 @@ class Inputs:
         raise wrong(name, f"must be one of {', '.join(kind)}")
 
     def _value(self, name: str) -> Given:
+        if name.lower() in self._unfit:
+            raise wrong(name, "must be a single value or a list of such")
         return self._given.get(name.lower(), (name, None))[1]
 
     def _scalar(self, name: str) -> Scalar:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import TypeGuard
 
 import msgspec
 
@@ -15,9 +16,11 @@ _decoder = msgspec.json.Decoder(float_hook=str)
 """No input is a fraction; a free property that is one keeps the digits as they were written."""
 
 
-def inputs(body: bytes) -> Mapping[str, Given]:
-    """Raises BadRequest (DeserializationFailure). What has no place in a resource's properties (objects, lists of
-    lists) is left out, as a name that nobody knows would be."""
+def inputs(body: bytes) -> tuple[Mapping[str, Given], Collection[str]]:
+    """And the names of what has no place in a resource's properties: objects, lists of lists.
+
+    Raises BadRequest (DeserializationFailure).
+    """
     try:
         found = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -26,28 +29,18 @@ def inputs(body: bytes) -> Mapping[str, Given]:
         raise _failure("the body must be a JSON object")
     if len(found) > _NAMES_MOST:
         raise _failure(f"the body has more than {_NAMES_MOST} names")
-    return {str(name): _given(value) for name, value in found.items() if _is_given(value)}
+    given = {str(name): value for name, value in found.items() if _is_given(value)}
+    return given, found.keys() - given.keys()
 
 
-def _is_given(value: object) -> bool:
+def _is_given(value: object) -> TypeGuard[Given]:
     if isinstance(value, list):
         return all(_is_scalar(item) for item in value)
     return _is_scalar(value)
 
 
-def _is_scalar(value: object) -> bool:
+def _is_scalar(value: object) -> TypeGuard[Scalar]:
     return value is None or isinstance(value, str | int)
-
-
-def _given(value: object) -> Given:
-    if isinstance(value, list):
-        return [_scalar(item) for item in value]
-    return _scalar(value)
-
-
-def _scalar(value: object) -> Scalar:
-    assert value is None or isinstance(value, str | int)
-    return value
 
 
 def _failure(why: str) -> BadRequest:

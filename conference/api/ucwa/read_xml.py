@@ -55,9 +55,10 @@ class _Reader:
             return
         if len(self._path) == 1:
             raise failure("the body's outermost element must be <input>")
-        self._text = []
         if len(self._path) == 2 and local in ("property", "propertyList"):
             self._begin(attributes.get("name"))
+        if self._holds_value():
+            self._text = []
 
     def _begin(self, name: str | None) -> None:
         if not name:
@@ -67,7 +68,11 @@ class _Reader:
         self._name, self._items = name, []
 
     def data(self, text: str) -> None:
-        self._text.append(text)
+        if self._holds_value():
+            self._text.append(text)
+
+    def _holds_value(self) -> bool:
+        return self._path[1:] in (["property"], ["propertyList", "item"])
 
     def end(self, tag: str) -> None:
         path = self._path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from multidict import MultiMapping
 
@@ -11,7 +11,6 @@ from conference.api.ucwa import negotiate, read_json, read_xml
 from conference.api.ucwa.inputs import Given, Inputs
 from conference.errors import BadRequest
 
-_READERS = {"json": read_json.inputs, "xml": read_xml.inputs}
 _UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML can't say (1.0 section 2.2): taken in, it could not be shown again. Nor does PostgreSQL take NUL."""
 
@@ -20,7 +19,9 @@ def body_inputs(body: bytes, content_type: str) -> Inputs:
     """None at all out of an empty body. Raises BadRequest, UnsupportedMediaType."""
     if not body:
         return Inputs()
-    return _checked(_READERS[negotiate.syntax_of(content_type)](body))
+    if negotiate.syntax_of(content_type) == "xml":
+        return _checked(read_xml.inputs(body))
+    return _checked(*read_json.inputs(body))
 
 
 def query_inputs(query: MultiMapping[str]) -> Inputs:
@@ -33,13 +34,13 @@ def query_inputs(query: MultiMapping[str]) -> Inputs:
     return _checked(values)
 
 
-def _checked(given: Mapping[str, Given]) -> Inputs:
+def _checked(given: Mapping[str, Given], unfit: Collection[str] = ()) -> Inputs:
     for name, value in given.items():
         if any(_UNFIT.search(text) for text in _texts(name, value)):
             raise BadRequest(
                 "the request has characters that no text has", code="DeserializationFailure"
             )
-    return Inputs(given)
+    return Inputs(given, unfit)
 
 
 def _texts(name: str, value: Given) -> Iterable[str]:
