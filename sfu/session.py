@@ -12,7 +12,7 @@ of what is gone get a new offer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from schemas import sfu as wire
@@ -20,6 +20,7 @@ from schemas.sfu import Feed, OfferedStream, VideoKind
 from sfu.audio import AudioConnection
 from sfu.connection import Media
 from sfu.inbound import Inbound
+from sfu.listeners import Listeners
 from sfu.path import Levels
 from sfu.publication import Publication
 from sfu.sdp.remote import parse
@@ -55,6 +56,7 @@ class Session:
         self._publications: dict[Feed, Publication] = {}
         self._inbound: dict[UUID, Inbound] = {}
         self._speakers = Speakers()
+        self._listeners = Listeners()
         self._behind: dict[UUID, None] = {}
         """Viewers that have not been told yet that the live feeds changed, in order."""
 
@@ -153,6 +155,7 @@ class Session:
         for audio in self._audio.values():
             audio.close()
         self._audio.clear()
+        self._listeners.clear()
 
     # the clock
 
@@ -178,13 +181,12 @@ class Session:
         """Audio levels by track since the last look: who talks, and who is heard where."""
         by_user = {
             user: levels[audio.track.number]
-            for user, audio in self._audio.items()
-            if audio.track is not None and audio.track.number in levels
+            for user in self._speakers.microphones
+            if (audio := self._audio.get(user)) and audio.track and audio.track.number in levels
         }
         for user, talking in self._speakers.hear(by_user, now_us):
             self._notify(wire.Talking(user=user, talking=talking))
-        changed = self._choose_speakers()
-        self._fill_slots(changed)
+        self._fill_slots(self._speakers.select(self._listeners.sizes))
 
     # what connections tell
 
@@ -199,14 +201,20 @@ class Session:
         self.slots_changed(audio)
 
     def slots_changed(self, audio: AudioConnection) -> None:
-        for user in self._speakers.open(self._microphones()):
-            self._notify(wire.Talking(user=user, talking=False))
-        changed = self._choose_speakers()
+        # Thousands may listen: who only listens costs its own slots, and no look at the others.
+        present = self._audio.get(audio.user) is audio
+        resized = present and self._listeners.put(audio)
+        if not present:
+            self._listeners.drop(audio)
+        opened_or_closed = self._follow_microphone(audio, present=present)
+        changed: set[int] = set()
+        if resized or opened_or_closed:
+            changed = self._speakers.select(self._listeners.sizes)
         if self._speakers.chosen(audio.user):
             # Who hears it may have to be fed from another track now.
-            changed = {len(other.slots) for other in self._audio.values()}
+            changed = self._listeners.sizes
         self._fill_slots(changed)
-        if self._audio.get(audio.user) is audio and len(audio.slots) not in changed:
+        if present and len(audio.slots) not in changed:
             self._fill(audio)
 
     def publication_live(self, publication: Publication) -> None:
@@ -239,20 +247,21 @@ class Session:
     def _lost(self, user: UUID, connection: wire.Connection, reason: str) -> None:
         self._notify(wire.ConnectionLost(user=user, connection=connection, reason=reason))
 
-    def _microphones(self) -> Iterator[UUID]:
-        """Who can be heard: connected and not muted."""
-        return (
-            user for user, audio in self._audio.items() if audio.enabled and audio.track is not None
-        )
-
-    def _choose_speakers(self) -> set[int]:
-        return self._speakers.select(len(audio.slots) for audio in self._audio.values())
+    def _follow_microphone(self, audio: AudioConnection, *, present: bool) -> bool:
+        """Who can be heard is connected and not muted; whether that has changed."""
+        can_be_heard = present and audio.enabled and audio.track is not None
+        if can_be_heard == (audio.user in self._speakers.microphones):
+            return False
+        if can_be_heard:
+            self._speakers.open(audio.user)
+        elif self._speakers.close(audio.user):
+            self._notify(wire.Talking(user=audio.user, talking=False))
+        return True
 
     def _fill_slots(self, sizes: set[int]) -> None:
         """For listeners with so many slots."""
-        for audio in self._audio.values():
-            if len(audio.slots) in sizes:
-                self._fill(audio)
+        for audio in self._listeners.of(sizes):
+            self._fill(audio)
 
     def _fill(self, audio: AudioConnection) -> None:
         present = [slot.speaker for slot in audio.slots]

@@ -7,7 +7,7 @@ hears a fourth in its own place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, KeysView, Mapping
 from uuid import UUID
 
 import msgspec
@@ -36,16 +36,20 @@ class Speakers:
         self._loudness: dict[UUID, float] = {}
         self._selections: dict[int, _Selection] = {}
 
-    def open(self, users: Iterable[UUID]) -> list[UUID]:
-        """Those who can be heard, from now on; of the others, who thereby stopped talking."""
-        present = dict.fromkeys(users)
-        gone = [user for user in self._microphones if user not in present]
-        stopped = [user for user in gone if self._microphones.pop(user).detector.stop() is False]
-        for user in present:
-            if user not in self._microphones:
-                self._microphones[user] = _Microphone(TalkingDetector(), Loudness())
-        self._loudness = {user: mic.loudness.value for user, mic in self._microphones.items()}
-        return stopped
+    def open(self, user: UUID) -> None:
+        """The user can be heard from now on. Not for one who can be already."""
+        microphone = self._microphones[user] = _Microphone(TalkingDetector(), Loudness())
+        self._loudness[user] = microphone.loudness.value
+
+    def close(self, user: UUID) -> bool:
+        """The user can't be heard any more; whether that ended a talk."""
+        del self._loudness[user]
+        return self._microphones.pop(user).detector.stop() is False
+
+    @property
+    def microphones(self) -> KeysView[UUID]:
+        """Who can be heard, in order of opening."""
+        return self._microphones.keys()
 
     def hear(self, levels: Mapping[UUID, Levels], now_us: int) -> list[tuple[UUID, bool]]:
         """Take one look's levels, also for those without any; who began (True) or stopped (False) to talk."""

@@ -60,6 +60,8 @@ class Streams:
         self._tracks_by_ssrc: dict[tuple[int, int], Track] = {}
         self._legs_by_ssrc: dict[tuple[int, int], Leg] = {}
         self._members: dict[int, Members] = {}
+        self._fed: dict[int, dict[int, Leg]] = {}
+        """By track: a listener that leaves must not cost a look at every leg there is."""
 
     def add_track(self, spec: TrackSpec, listener: TrackListener) -> Track:
         codec = next(iter(spec.codecs.values()))
@@ -103,13 +105,17 @@ class Streams:
     def set_source(self, leg: Leg, source: Source | None, now_us: int) -> None:
         if leg.number not in self._legs or leg.source == source:
             return
+        self._unhook(leg)
         leg.source = source
+        if source is not None:
+            self._fed.setdefault(source.track, {})[leg.number] = leg
         self._path.set_source(leg.number, source, now_us)
 
     def remove_leg(self, leg: Leg) -> None:
         """Nothing happens when its transport was closed before."""
         if self._legs.pop(leg.number, None) is None:
             return
+        self._unhook(leg)
         self._path.remove_leg(leg.number)
         del self._legs_by_ssrc[leg.transport, leg.ssrc]
         del self._members[leg.transport].legs[leg.number]
@@ -122,6 +128,7 @@ class Streams:
             del self._tracks_by_ssrc[track.transport, track.ssrc]
             self._unfeed(track.number)
         for leg in members.legs.values():
+            self._unhook(leg)
             del self._legs[leg.number]
             del self._legs_by_ssrc[leg.transport, leg.ssrc]
 
@@ -153,9 +160,18 @@ class Streams:
             "tracks": len(self._tracks),
             "legs": len(self._legs),
             "members": len(self._members),
+            "fed": len(self._fed),
         }
 
     def _unfeed(self, track: int) -> None:
-        for leg in self._legs.values():
-            if leg.source is not None and leg.source.track == track:
-                leg.source = None
+        for leg in self._fed.pop(track, {}).values():
+            leg.source = None
+
+    def _unhook(self, leg: Leg) -> None:
+        if leg.source is None:
+            return
+        fed = self._fed[leg.source.track]
+        del fed[leg.number]
+        if not fed:
+            del self._fed[leg.source.track]
+        leg.source = None

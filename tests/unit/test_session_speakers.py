@@ -16,7 +16,8 @@ STEP_US = 100_000
 class Room:
     def __init__(self, *users: UUID) -> None:
         self.speakers = Speakers()
-        self.speakers.open(users)
+        for user in users:
+            self.speakers.open(user)
         self.now_us = 0
 
     def hear(self, looks: int, **levels: int) -> list[tuple[UUID, bool]]:
@@ -47,8 +48,9 @@ def test_both_edges() -> None:
 def test_a_microphone_that_closes_stops_talking() -> None:
     room = Room(ALICE, BOB)
     room.hear(5, alice=30, bob=127)
-    assert room.speakers.open([BOB]) == [ALICE]
-    assert room.speakers.open([]) == []
+    assert room.speakers.close(ALICE) is True
+    assert room.speakers.close(BOB) is False
+    assert not room.speakers.microphones
     assert room.hear(5) == []
 
 
@@ -82,7 +84,7 @@ def test_the_loudest_get_in_and_stay_through_a_pause(slots: int) -> None:
 def test_who_is_muted_leaves_the_slots() -> None:
     room = Room(ALICE, BOB, CAROL)
     heard = room.slots(ALICE, [None, None])
-    room.speakers.open([ALICE, CAROL])
+    room.speakers.close(BOB)
     assert set(room.slots(ALICE, heard)) == {CAROL, None}
 
 
@@ -104,7 +106,7 @@ def test_the_choice_is_told_to_have_changed_only_when_it_has() -> None:
         room.speakers.select({1, 2})
     room.hear(1, alice=31, bob=29, carol=127, dave=127)
     assert room.speakers.select({1, 2}) == set()
-    room.speakers.open([BOB, CAROL, DAVE])
+    room.speakers.close(ALICE)
     assert room.speakers.select({1, 2}) == {1, 2}
 
 
