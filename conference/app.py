@@ -83,7 +83,9 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
         link,
         cap=settings.channel_cap,
         channels_of=lambda ids: channel_rows.of_users(pool, ids),
-        touch_interval=min(TOUCH_INTERVAL, settings.channel_grace / 3),
+        touch_interval=min(
+            TOUCH_INTERVAL, settings.channel_grace / 3, settings.ucwa_application_idle / 3
+        ),
     )
     relay = OutboxRelay(pool, bus)
     sfu = SfuClient(link, timeout=settings.command_timeout)

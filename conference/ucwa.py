@@ -14,17 +14,22 @@ from conference.api.openapi import Operation
 from conference.api.ucwa import applications as application_views
 from conference.api.ucwa import (
     communication,
+    conversation_news,
     conversations,
     discovery,
+    events,
     extensions,
     invitations,
     lobby,
+    me,
     media,
     oauth,
     online_meeting,
     online_meeting_settings,
     online_meetings,
     participants,
+    people,
+    policies,
     routes,
 )
 from conference.api.ucwa.applications import ApplicationViews, Hub
@@ -33,14 +38,17 @@ from conference.api.ucwa.call import Endpoint
 from conference.api.ucwa.communication import CommunicationViews
 from conference.api.ucwa.conversations import ConversationViews
 from conference.api.ucwa.dispatch import Dispatch
+from conference.api.ucwa.events import EventViews
 from conference.api.ucwa.extensions import ExtensionViews
 from conference.api.ucwa.invitations import InvitationViews
 from conference.api.ucwa.lobby import LobbyViews
 from conference.api.ucwa.media import MediaViews
+from conference.api.ucwa.news import News
 from conference.api.ucwa.oauth import TokenView
 from conference.api.ucwa.online_meeting import OnlineMeetingViews
 from conference.api.ucwa.online_meeting_settings import OnlineMeetingSettingsViews
 from conference.api.ucwa.participants import ParticipantViews
+from conference.bus.patience import Pace
 from conference.domain.door import AccessLevel, LeaderAssignment
 from conference.domain.online_meeting import Announcement, Defaults, Site, Switch
 from conference.services.changes import MeetingChanges, Relay
@@ -50,11 +58,13 @@ from conference.services.placement import Placement
 from conference.services.ucwa.applications import ApplicationService, Rules
 from conference.services.ucwa.communications import CommunicationService
 from conference.services.ucwa.conversations import ConversationService
+from conference.services.ucwa.events import EventService
 from conference.services.ucwa.extensions import ExtensionService
 from conference.services.ucwa.joining import JoiningService
 from conference.services.ucwa.online_meetings import OnlineMeetingService
 from conference.services.ucwa.sign_in import SignIn
 from conference.services.ucwa.watch import ConversationWatch, Limits
+from conference.ucwa_people import People
 from config.settings import Settings
 
 
@@ -86,6 +96,16 @@ class Ucwa:
             new_id=shared.new_id,
         )
         shared.channels.on_closed.append(self.applications.channel_closed)
+        self.people = People(
+            shared.pool,
+            shared.relay,
+            settings,
+            _site(settings).domain,
+            shared.now,
+            shared.new_id,
+        )
+        self.applications.on_ended.append(self.people.application_ended)
+        self.events = EventService(self.applications, shared.channels)
         self.online_meetings = _online_meetings(shared)
         self.extensions = ExtensionService(shared.pool)
         self.meeting_settings = OnlineMeetingSettingsViews(settings)
@@ -125,14 +145,18 @@ class Ucwa:
         """One round of what no request does."""
         await self.applications.sweep()
         await self.sign_in.sweep()
+        await self.people.sweep()
 
     def _endpoints(self) -> list[Endpoint]:
         return [
             *discovery.endpoints(),
             *application_views.endpoints(ApplicationViews(self.applications, self._dashboard())),
+            *policies.endpoints(),
+            *events.endpoints(self._event_views()),
             *communication.endpoints(self.communication),
             *self._conversations(),
             *self._online_meetings(),
+            *self.people.endpoints(),
         ]
 
     def _conversations(self) -> list[Endpoint]:
@@ -160,9 +184,20 @@ class Ucwa:
             *extensions.endpoints(of_joined, online_meeting.EXTENSIONS, anonymous=True),
         ]
 
+    def _event_views(self) -> EventViews:
+        settings = self._settings
+        pace = Pace(
+            timeout=settings.ucwa_poll_timeout,
+            medium=settings.ucwa_hold_medium,
+            low=settings.ucwa_hold_low,
+        )
+        news = News([conversation_news.NEWS, me.NEWS, people.NEWS])
+        return EventViews(self.events, news, pace, settings.ucwa_resume_after)
+
     def _dashboard(self) -> dict[str, Hub]:
         """What the application embeds, in the order shown."""
         return {
+            **self.people.dashboard(),
             "onlineMeetings": self.meeting_settings.hub,
             "communication": self.communication.shown,
         }

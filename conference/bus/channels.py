@@ -149,19 +149,19 @@ class ChannelBus:
     async def poll_patiently(
         self,
         queue_id: UUID,
-        ack: int | None,
+        ack: int,
         patience: Patience,
         wanted: Callable[[list[bytes]], bool],
         client: asyncio.BaseTransport | None = None,
     ) -> Package | Resync:
-        """A pending GET that holds back what can wait; `ack` None is the current position.
+        """A pending GET that holds back what can wait.
 
         Batches of which nothing is `wanted` are passed over. Raises as `poll` does, also when a reader of higher
         priority is parked.
         """
         name, terms = self.readers.new_name(), (MOST_EVENTS, MOST_BYTES, *patience.terms())
-        queue, asked = keys.queue_key(queue_id), b"" if ack is None else ack
-        parked = ParkedPoll(self._lane, queue, name, asked, terms, client)
+        queue = keys.queue_key(queue_id)
+        parked = ParkedPoll(self._lane, queue, name, ack, terms, client)
         if self.readers.ended:
             parked.end()
         return _package_of(await self._parked(parked, wanted))
@@ -177,6 +177,13 @@ class ChannelBus:
             raise
         finally:
             self.readers.remove(parked)
+
+    async def position(self, queue_id: UUID) -> int | None:
+        """The batch that a poll has to ask for; None when Redis does not have the channel."""
+        batch = await self._lane.call(
+            b"HGET", keys.STATE.encode() + keys.queue_key(queue_id), b"batch"
+        )
+        return int(cast(bytes, batch)) if batch else None
 
     def stream(self, queue_id: UUID, client: asyncio.BaseTransport | None = None) -> Stream:
         """A reader that stays; open it, and close it whatever happens. `client` closing ends it."""

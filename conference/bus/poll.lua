@@ -1,5 +1,5 @@
 -- One step of a pending GET.
--- ARGV: queue id, ack ('' for the current batch), reader, mode, most events, most bytes,
+-- ARGV: queue id, ack, reader, mode, most events, most bytes,
 --   and, for a patient reader (UCWA): timeout, medium, low, rank, each '' for what it was last; what the first
 --   three are when it never was said; silence. Times in milliseconds.
 --   mode 'first': a new poll. It takes the place of a parked one, and parks when there is nothing to read.
@@ -17,7 +17,7 @@
 --
 -- Returns {1, resumed, last event's number, events...} a batch, {0} nothing yet or, to a patient reader,
 --   {0, timeout, hold or -1}, {2, batch} resync from there, {3} replaced, {4} no such channel, {5, resumed} an
---   empty batch. `resumed` is 0, 1, or 2 when this very poll found the silence.
+--   empty batch.
 local id, me, mode = ARGV[1], ARGV[3], ARGV[4]
 local state, list = STATE .. id, EVENTS .. id
 local patient = ARGV[7] ~= nil
@@ -26,7 +26,7 @@ if not s[1] then
   return {4}
 end
 local batch, sent, acked, last = tonumber(s[1]), tonumber(s[2]), tonumber(s[3]), tonumber(s[4])
-local ack, reader = tonumber(ARGV[2]) or batch, s[5]
+local ack, reader = tonumber(ARGV[2]), s[5]
 local p = {}
 if patient then
   local names = {'newest', 'resume', 'hollow', 'urgent', 'soon', 'later', 'timeout', 'medium', 'low', 'rank'}
@@ -48,7 +48,7 @@ if mode == 'first' and patient then
   if p.newest and silent > tonumber(ARGV[14]) then
     redis.call('HDEL', state, 'timeout', 'medium', 'low', 'rank')
     redis.call('HSET', state, 'resume', 1)
-    p = {newest = p.newest, hollow = p.hollow, resume = 2}
+    p = {newest = p.newest, hollow = p.hollow, resume = 1, found = true}
   end
 end
 redis.call('ZADD', SEEN, time, id)
@@ -61,7 +61,7 @@ if ack == batch + 1 and (sent > acked or p.hollow == batch) then
     redis.call('HDEL', state, 'hollow')
     p.hollow = nil
   end
-  if p.resume == 1 then
+  if p.resume and not p.found then
     redis.call('HDEL', state, 'resume')
     p.resume = nil
   end

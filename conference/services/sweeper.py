@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -32,14 +32,17 @@ class Sweeper:
         service: MeetingService,
         channels: Channels,
         *,
+        spare: Callable[[Collection[UUID]], Awaitable[Collection[UUID]]],
         grace: float,
         idle: float,
         clock: Callable[[], datetime],
     ) -> None:
-        """`grace`: seconds of silence after which a client is out; `idle`: after which its channel closes."""
+        """`grace`: seconds of silence after which a client is out; `idle`: after which its channel closes, unless
+        it is one of those that `spare` picks out, whose owners close them by rules of their own."""
         self._pool = pool
         self._service = service
         self._channels = channels
+        self._spare = spare
         self._grace = grace
         self._idle = idle
         self._clock = clock
@@ -49,8 +52,11 @@ class Sweeper:
         await self._remove_expired()
         await self._drop_orphans()
         await self._drop(await self._channels.silent(self._grace))
-        for queue_id in await self._channels.silent(self._idle):
-            await self._channels.close(queue_id)
+        idle = await self._channels.silent(self._idle)
+        spared = await self._spare(idle)
+        for queue_id in idle:
+            if queue_id not in spared:
+                await self._channels.close(queue_id)
 
     async def _remove_expired(self) -> None:
         async with self._pool.acquire() as conn:

@@ -28,13 +28,24 @@ from hypothesis.stateful import (
 from conference.bus import channels, keys, streams
 from conference.bus.channels import Batch, ChannelBus, Resync
 from conference.bus.link import RedisLink
+from conference.bus.patience import Pace, Package, Patience
 from conference.bus.readers import ChannelMissing
 from conference.bus.streams import Handed, Restart, Stream
+from conference.domain.facts import Urgency
 from conference.errors import PollReplaced
 
 CAP = 6
 MOST = 3
 AT_ONCE = 0.001
+PATIENCE = Patience(usual=Pace(timeout=AT_ONCE, medium=1000, low=1000), silence=1000)
+
+
+def is_wanted(number: int) -> bool:
+    return number % 3 == 0
+
+
+def some_wanted(events: list[bytes]) -> bool:
+    return any(is_wanted(int(event)) for event in events)
 
 
 @dataclass
@@ -46,6 +57,7 @@ class Model:
     frozen: int = 0  # of them, in the batch that was sent
     handed: int = 0  # of them, given to the stream that reads
     last: int = 0  # number of the newest event
+    hollow: int = 0  # the batch, when a patient reader was told that it is empty
 
     @property
     def acked(self) -> int:
@@ -70,8 +82,30 @@ class Model:
             self.batch = ack
         elif ack != self.batch:
             return self.batch
+        return self._freeze()
+
+    def poll_patiently(self, ack: int) -> list[int] | int:
+        """Events (none: it is told that there are none), or the position to resync from."""
+        if ack == self.batch + 1 and (self.frozen or self.hollow == self.batch):
+            self._drop(self.frozen)
+            self.batch = ack
+        elif ack != self.batch:
+            return self.batch
+        self.handed = 0
+        while self.hollow != self.batch:
+            if events := self._freeze():
+                if any(map(is_wanted, events)):
+                    return events
+                self._drop(self.frozen)
+            else:
+                self.hollow = self.batch
+        return []
+
+    def _freeze(self) -> list[int]:
         self.handed = 0
         self.frozen = self.frozen or min(len(self.held), MOST)
+        if self.frozen:
+            self.hollow = 0
         return self.held[: self.frozen]
 
     def holds(self, position: int) -> bool:
@@ -132,12 +166,13 @@ class ChannelMachine(RuleBasedStateMachine):
     def run(self, work):  # type: ignore[no-untyped-def]
         return self.loop.run_until_complete(asyncio.wait_for(work, 10))
 
-    @rule(count=st.integers(1, 4))
-    def append(self, count: int) -> None:
+    @rule(count=st.integers(1, 4), urgency=st.sampled_from(Urgency))
+    def append(self, count: int, urgency: Urgency) -> None:
         for _ in range(count):
             number = next(self.numbers)
-            self.event_ids[number] = uuid4()
-            assert self.run(self.bus.publish(self.event_ids[number], [self.queue], b"%d" % number))
+            event_id = self.event_ids[number] = uuid4()
+            event = b"%d" % number
+            assert self.run(self.bus.publish(event_id, [self.queue], event, urgency=urgency))
             self.model.append(number)
 
     @precondition(lambda self: self.event_ids)
@@ -157,6 +192,19 @@ class ChannelMachine(RuleBasedStateMachine):
             assert found == Resync(expected)
         else:
             assert found == Batch([b"%d" % number for number in expected])
+            self._stream_is_replaced()
+
+    @rule(offset=st.integers(-3, 3))
+    def poll_patiently(self, offset: int) -> None:
+        """Which comes back with what it held when its time is over."""
+        ack = max(1, self.model.batch + offset)
+        expected = self.model.poll_patiently(ack)
+        found = self.run(self.bus.poll_patiently(self.queue, ack, PATIENCE, some_wanted))
+        if isinstance(expected, int):
+            assert found == Resync(expected)
+        else:
+            events = [b"%d" % number for number in expected]
+            assert found == Package(events=events, counts=True, resumed=False)
             self._stream_is_replaced()
 
     @rule(offset=st.none() | st.integers(-2, 8))

@@ -80,6 +80,7 @@ class ApplicationService:
         self._now = now
         self._new_id = new_id
         self._recent: dict[str, tuple[Application, datetime]] = {}
+        self._instances: dict[tuple[str, str], Instance] = {}
         self.on_ended: list[OnEnded] = []
         """Called when an application ended, before its row goes. May be called twice for one."""
 
@@ -129,14 +130,34 @@ class ApplicationService:
         self._remember(application, now)
         return application
 
-    async def instance(self, application_id: str, instance_id: str | None) -> Instance:
-        """Without an id: the instance that gave none, or else the oldest. Raises NotFound."""
+    async def instance(
+        self, application_id: str, instance_id: str | None, *, fresh: bool = True
+    ) -> Instance:
+        """Without an id: the instance that gave none, or else the oldest. Raises NotFound.
+
+        Without `fresh` it may be one that is gone: its channel is gone too then.
+        """
+        asked = (application_id, instance_id or "")
+        if not fresh and (recent := self._instances.get(asked)):
+            return recent
+        self._instances.pop(asked, None)
         async with self._pool.acquire() as conn:
             found = await applications.instances(conn, application_id)
         for instance in found:
             if not instance_id or instance.instance_id == instance_id:
+                self._remember_instance(asked, instance)
                 return instance
         raise NotFound("no such instance of the application; create it", code=Ending.DELETED.value)
+
+    async def polled(self, instance: Instance, instance_id: str | None) -> None:
+        """Its channel is read, and from now on has to be."""
+        if instance.polled:
+            return
+        await applications.mark_polled(self._pool, instance.queue_id)
+        self._remember_instance(
+            (instance.application_id, instance_id or ""),
+            msgspec.structs.replace(instance, polled=True),
+        )
 
     async def channel(self, application_id: str, instance_id: str | None) -> UUID:
         """The queue id of an instance's event channel, found as by `instance`. Raises NotFound."""
@@ -279,6 +300,11 @@ class ApplicationService:
         if application is None or until is None or application.user_id != user_id:
             return None
         return application if self._now() < until else None
+
+    def _remember_instance(self, asked: tuple[str, str], instance: Instance) -> None:
+        if len(self._instances) >= _REMEMBERED:
+            del self._instances[next(iter(self._instances))]
+        self._instances[asked] = instance
 
     def _remember(self, application: Application, now: datetime) -> None:
         if len(self._recent) >= _REMEMBERED:
