@@ -16,7 +16,7 @@ from conference.api.ucwa import cookie, etags, negotiate, render_json, render_xm
 from conference.api.ucwa.call import NOBODY, Call, Endpoint, Reply
 from conference.api.ucwa.inputs import Inputs, wrong
 from conference.api.ucwa.negotiate import Form
-from conference.api.ucwa.reading import body_inputs, query_inputs
+from conference.api.ucwa.reading import body_inputs, is_fit, query_inputs
 from conference.api.ucwa.urls import Place
 from conference.domain.application import Application
 from conference.errors import (
@@ -81,6 +81,7 @@ class Dispatch:
         form = self._form(endpoint, asked)
         self._check_revision(endpoint, asked)
         caller = asked.caller or NOBODY
+        _check_path(params)
         application = await self._application(endpoint, caller, params)
         self._check_caller(endpoint, caller)
         call = self._call(endpoint, asked, params, caller, application)
@@ -185,6 +186,14 @@ class Dispatch:
             if not limit.expired():
                 raise
             raise TimedOut("this took too long; try again", code="Timeout") from None
+
+
+def _check_path(params: Mapping[str, str]) -> None:
+    """Nothing has a name that can't be kept."""
+    for name, value in params.items():
+        if not is_fit(value):
+            code = "ApplicationNotFound" if name == "applicationId" else None
+            raise NotFound("there is nothing at this address", code=code)
 
 
 def _answered(endpoint: Endpoint, asked: Asked, call: Call, reply: Reply, form: Form) -> Answered:

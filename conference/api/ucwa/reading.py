@@ -34,9 +34,14 @@ def query_inputs(query: MultiMapping[str]) -> Inputs:
     return _checked(values)
 
 
+def is_fit(text: str) -> bool:
+    """Whether the text can be kept and shown again."""
+    return _UNFIT.search(text) is None
+
+
 def _checked(given: Mapping[str, Given], unfit: Collection[str] = ()) -> Inputs:
     for name, value in given.items():
-        if any(_UNFIT.search(text) for text in _texts(name, value)):
+        if not all(is_fit(text) for text in _texts(name, value)):
             raise BadRequest(
                 "the request has characters that no text has", code="DeserializationFailure"
             )
