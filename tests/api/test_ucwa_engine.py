@@ -91,3 +91,21 @@ async def test_an_application_in_both_forms(api: Api) -> None:
         "NotFound",
         "ApplicationNotFound",
     )
+
+
+async def test_applications_tell_what_can_be_done(alice: Program) -> None:
+    told = await alice.call("OPTIONS", "/ucwa/v1/applications")
+    assert (told.status, told.headers["Allow"], told.raw) == (200, "OPTIONS,POST", b"")
+
+
+async def test_the_cookie_opens_pictures_and_nothing_else(api: Api) -> None:
+    alice = Program(api, "alice")
+    created = await alice.start()
+    cookie = {"Cookie": created.headers["Set-Cookie"].partition(";")[0]}
+    photo = created.link("me", "photo")
+    assert (await request(api, "GET", photo, {})).status == 401
+    shown = await request(api, "GET", photo, cookie)
+    assert shown.status == 200
+    assert shown.headers["Content-Type"].startswith("image/")
+    for path in (alice.application, f"{alice.application}/me", "/meetings", f"{photo}/x"):
+        assert (await request(api, "GET", path, cookie)).status == 401

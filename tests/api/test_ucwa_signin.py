@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import asyncpg
 import pytest
-from rig_meetings import Api
+from rig_meetings import SECRET, Api, Json
 from ucwa_rig import Answer, Program, request, running_ucwa
 
 from conference import passwords
 from conference.storage import passwords as password_rows
 from conference.storage import users
 from conference.storage.users import User
-from conference.tokens import user_named
+from conference.tokens import TokenUser, issue, user_named
 
 PASSWORD = "correct horse battery"
 ANONYMOUS = "urn:microsoft.rtc:anonmeeting"
@@ -150,3 +151,105 @@ async def test_only_a_program_of_this_domain_may_ask(
         refused = await sign_in(api, "alice")
         assert (refused.status, refused.json["error"]) == (400, "unsupported_grant_type")
         assert "PARLEY_JWT_SECRET" in refused.json["error_description"]
+
+
+# --- anonymous --------------------------------------------------------------------------------
+
+
+async def schedule(api: Api, **inputs: Json) -> Json:
+    """bob's online meeting."""
+    bob = Program(api, "bob")
+    await bob.start()
+    created = await bob.post(
+        await _link(bob, "onlineMeetings", "myOnlineMeetings"), {"subject": "open day", **inputs}
+    )
+    assert created.status == 201, created
+    return created.json
+
+
+async def _link(program: Program, *rels: str) -> str:
+    return (await program.dashboard()).link(*rels)
+
+
+async def invited(api: Api, meeting: Json, key: str | None = None) -> Answer:
+    return await ask(
+        api,
+        grant_type=ANONYMOUS,
+        password=key or meeting["onlineMeetingId"],
+        ms_rtc_conferenceuri=meeting["onlineMeetingUri"],
+    )
+
+
+@pytest.mark.parametrize("level", ["Everyone", "SameEnterprise", "Locked"])
+async def test_an_invitation_gives_a_token_for_one_meeting(api: Api, level: str) -> None:
+    meeting = await schedule(api, accessLevel=level)
+    for key in (None, meeting["onlineMeetingId"].lower(), meeting["conferenceId"]):
+        granted = await invited(api, meeting, key)
+        assert granted.status == 200, granted
+        assert granted.json["expires_in"] == 3600
+    guest = Program(api, "guest", granted.json["access_token"])
+    assert (await guest.start()).status == 201
+    application = await guest.dashboard()
+    link = application.link("communication", "joinOnlineMeeting")
+    joined = await guest.post(
+        link,
+        {
+            "onlineMeetingUri": meeting["onlineMeetingUri"],
+            "operationId": "1",
+            "anonymousDisplayName": "Guest",
+        },
+    )
+    assert joined.status == 201, joined
+
+
+async def test_a_wrong_key_gives_none(api: Api) -> None:
+    meeting = await schedule(api)
+    refused = await invited(api, meeting, "WRONGKEY")
+    assert (refused.status, refused.json["error"]) == (400, "invalid_grant")
+
+
+async def test_a_guest_stays_within_the_meeting(api: Api) -> None:
+    meeting, other = await schedule(api), await schedule(api)
+    guest = Program(api, "guest", (await invited(api, meeting)).json["access_token"])
+    await guest.start()
+    for method, path in (
+        ("GET", "/meetings"),
+        ("POST", "/meetings"),
+        ("POST", "/channels"),
+        ("GET", f"/users/{uuid4()}"),
+        ("GET", f"/meetings/{uuid4()}/queue"),
+        ("PUT", f"/meetings/{uuid4()}/media"),
+    ):
+        refused = await guest.call(method, path)
+        assert (refused.status, refused.json["code"]) == (403, "AnonymousNotAllowed"), path
+    application = await guest.dashboard()
+    refused = await guest.post(
+        application.link("communication", "joinOnlineMeeting"),
+        {
+            "onlineMeetingUri": other["onlineMeetingUri"],
+            "operationId": "1",
+            "anonymousDisplayName": "Guest",
+        },
+    )
+    assert (refused.status, refused.json["code"]) == (403, "Forbidden")
+    for address in ("onlineMeetings/myOnlineMeetings", "people/search?query=bob"):
+        refused = await guest.get(f"{guest.application}/{address}")
+        assert (refused.status, refused.subcode) == (403, "AnonymousNotAllowed"), address
+
+
+async def test_a_guests_own_media_is_open(api: Api) -> None:
+    """As far as the token: whether they are in the meeting is looked at behind it."""
+    meeting = uuid4()
+    token = issue(
+        SECRET,
+        user=TokenUser(id=uuid4(), name="", email=""),
+        now=datetime.now(UTC),
+        lifetime=timedelta(minutes=1),
+        meeting=meeting,
+    )
+    guest = Program(api, "guest", token)
+    for path in ("media", "media/answer", "media/subscribe", "audio", "audio/offer"):
+        answer = await guest.call("PUT", f"/meetings/{meeting}/{path}", headers={}, data=b"{}")
+        assert answer.status in (400, 404), path
+    assert (await guest.get(f"/meetings/{meeting}")).status == 403
+    assert (await guest.get(f"/meetings/{meeting}/../{uuid4()}")).status in (403, 404)

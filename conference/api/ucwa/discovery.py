@@ -44,6 +44,14 @@ def endpoints() -> list[Endpoint]:
             summary="What a signed-in user finds: the link to applications",
         ),
         Endpoint(
+            method="OPTIONS",
+            path=APPLICATIONS,
+            view=_applications,
+            rel="applications",
+            summary="What can be done there",
+            empty=True,
+        ),
+        Endpoint(
             method="GET",
             path=XFRAME,
             view=_xframe,
@@ -68,6 +76,10 @@ class _Root:
 async def _user(call: Call) -> Reply:
     links = {"applications": Link(APPLICATIONS, revision="2"), "xframe": Link(XFRAME)}
     return Reply(resource=Resource(rel="user", href=USER, links=links))
+
+
+async def _applications(call: Call) -> Reply:
+    return Reply(headers={"Allow": "OPTIONS,POST"})
 
 
 async def _xframe(call: Call) -> Reply:
