@@ -8,7 +8,7 @@ import asyncpg
 import redis.exceptions
 from cyclopts import App
 
-from conference.commands import CommandError, database, password, processes
+from conference.commands import CommandError, database, password, processes, profile
 from conference.commands.doctor import doctor
 from conference.commands.token import token
 from conference.commands.up import up
@@ -29,6 +29,8 @@ app.command(processes.api)
 app.command(processes.sfu)
 app.command(database.migrate)
 database.user.command(password.password)
+database.user.command(profile.profile)
+database.user.command(profile.photo)
 app.command(database.user)
 app.command(token)
 app.command(doctor)

@@ -16,6 +16,7 @@ from ucwa_rig import Answer, Program, running_ucwa, told
 
 from conference.domain.directory import Phone, PhoneType, Profile
 from conference.storage import users
+from conference.storage.ucwa import people
 from conference.tokens import issue, user_named
 
 QUICK = {"ucwa_hold_medium": 0.05, "ucwa_hold_low": 0.05, "ucwa_poll_timeout": 0.3}
@@ -390,6 +391,19 @@ async def test_photo(alice: Program, database_url: str) -> None:
     for size in ("big", "HR8X8", "HR649X649", "HR99999X99999"):
         refused = await alice.get(f"{address}?size={size}")
         assert (refused.status, refused.subcode) == (400, "ParameterValidationFailure")
+
+
+async def test_a_photo_that_was_given(api: Api, database_url: str) -> None:
+    alice = await started(api, "alice")
+    picture = people.Photo(content_type="image/jpeg", content=b"\xff\xd8\xff and so on")
+    connection = await asyncpg.connect(database_url)
+    try:
+        await people.put_photo(connection, user_named("alice").id, picture, datetime.now(UTC))
+    finally:
+        await connection.close()
+    found = await alice.get(f"{(await me(alice)).link('photo')}?size=HR64X64")
+    assert (found.headers["Content-Type"], found.raw) == ("image/jpeg", picture.content)
+    assert found.headers["X-Content-Type-Options"] == "nosniff"
 
 
 # --- call forwarding --------------------------------------------------------------------------
