@@ -64,6 +64,7 @@ class ParkedPoll:
             if reply[0] == BATCH and wanted and not wanted(cast("list[bytes]", reply[3:])):
                 reply = await self._step(b"drop", reply[2])
                 until = until or self._until(reply)
+                continue
             if reply[0] != NOTHING:
                 return reply
             answer = await self._wait(reply, until)

@@ -41,7 +41,7 @@ PATIENCE = Patience(usual=Pace(timeout=AT_ONCE, medium=1000, low=1000), silence=
 
 
 def is_wanted(number: int) -> bool:
-    return number % 3 == 0
+    return number % 7 == 0
 
 
 def some_wanted(events: list[bytes]) -> bool:
