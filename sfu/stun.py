@@ -7,32 +7,46 @@ answer at all, so that a forged source address receives nothing from us.
 
 from __future__ import annotations
 
-from struct import unpack_from
+import binascii
+import hmac
+import socket
+from collections.abc import Iterator
+from functools import lru_cache
+from struct import Struct
 
 import msgspec
-from aioice import stun
 
 from sfu.path import Address
 
-_HEADER = 20
+_HEADER = Struct("!HHI12s")
+_ATTRIBUTE = Struct("!HH")
 _COOKIE = 0x2112A442
 _MAX_LENGTH = 1024
 """Browsers' checks have 80 to 130 bytes; what is much longer is not one."""
 
-# aioice unpacks these with a fixed format and lets struct.error out when the size differs.
+_REQUEST, _SUCCESS, _ERROR = 0x0001, 0x0101, 0x0111
+"""Of the Binding method (RFC 8489 section 5)."""
+_CLASS_BITS = 0x0110
+
+_USERNAME = 0x0006
+_MESSAGE_INTEGRITY = 0x0008
+_ERROR_CODE = 0x0009
+_XOR_MAPPED_ADDRESS = 0x0020
+_USE_CANDIDATE = 0x0025
+_FINGERPRINT = 0x8028
+_ICE_CONTROLLED = 0x8029
+_SIGNATURE = 20
+_FINGERPRINT_XOR = 0x5354554E
+
 _FIXED_SIZES = {
-    0x0003: 4,  # CHANGE-REQUEST
-    0x000C: 4,  # CHANNEL-NUMBER
-    0x000D: 4,  # LIFETIME
-    0x0019: 4,  # REQUESTED-TRANSPORT
     0x0024: 4,  # PRIORITY
-    0x0025: 0,  # USE-CANDIDATE
-    0x0008: 20,  # MESSAGE-INTEGRITY
-    0x8028: 4,  # FINGERPRINT
-    0x8029: 8,  # ICE-CONTROLLED
+    _USE_CANDIDATE: 0,
+    _MESSAGE_INTEGRITY: _SIGNATURE,
+    _FINGERPRINT: 4,
+    _ICE_CONTROLLED: 8,
     0x802A: 8,  # ICE-CONTROLLING
 }
-_UNUSED = frozenset({0x0009, 0x0012, 0x0016})
+_UNUSED = frozenset({_ERROR_CODE, 0x0012, 0x0016})
 """ERROR-CODE, XOR-PEER-ADDRESS and XOR-RELAYED-ADDRESS have no place in a Binding request."""
 
 
@@ -45,86 +59,156 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """USE-CANDIDATE is present."""
     claims_controlled: bool
     """The client believes that it is the controlled side; a lite agent can't be the controlling one."""
-    message: stun.Message
+    transaction: bytes
+    signed: bytes
+    """What MESSAGE-INTEGRITY covers."""
+    signature: bytes
 
 
 def parse(data: bytes) -> Check:
     """Read a Binding request. Raises ValueError for anything else, naming what is wrong."""
-    _check_bounds(data)
-    message = stun.parse_message(data)
-    if message.message_method != stun.Method.BINDING:
+    kind, transaction = _read_header(data)
+    if kind & ~_CLASS_BITS != _REQUEST:
         raise ValueError("not a Binding message")
-    if message.message_class != stun.Class.REQUEST:
+    if kind != _REQUEST:
         raise ValueError("not a request")
-    if "MESSAGE-INTEGRITY" not in message.attributes:
+    found, signed = _read_attributes(data)
+    if signed is None:
         raise ValueError("MESSAGE-INTEGRITY missing")
-    username = message.attributes.get("USERNAME", "")
-    local_ufrag, colon, _ = username.partition(":")
+    local_ufrag, colon, _ = found.get(_USERNAME, b"").decode().partition(":")
     if not colon:
         raise ValueError("USERNAME is not a pair of fragments")
     return Check(
         local_ufrag=local_ufrag,
-        nominated="USE-CANDIDATE" in message.attributes,
-        claims_controlled="ICE-CONTROLLED" in message.attributes,
-        message=message,
+        nominated=_USE_CANDIDATE in found,
+        claims_controlled=_ICE_CONTROLLED in found,
+        transaction=transaction,
+        signed=signed,
+        signature=found[_MESSAGE_INTEGRITY],
     )
 
 
 def authentic(check: Check, password: str) -> bool:
     """Whether the request was signed with our password (short-term credentials, RFC 8489 section 9.1)."""
-    return check.message.check_message_integrity(password.encode())
+    return hmac.compare_digest(check.signature, _signature(check.signed, password))
 
 
 def success(check: Check, source: Address, password: str) -> bytes:
     """The answer to an authentic check: the address it came from, signed."""
-    response = _reply(check, stun.Class.RESPONSE)
-    response.attributes["XOR-MAPPED-ADDRESS"] = source[:2]
-    response.add_message_integrity(password.encode())
-    return bytes(response)
+    mapped = _attribute(_XOR_MAPPED_ADDRESS, _xored(source, check.transaction))
+    return _reply(_SUCCESS, check, mapped, password)
 
 
 def role_conflict(check: Check, password: str) -> bytes:
     """487: makes the client take the controlling role (RFC 8445 section 7.3.1.1)."""
-    response = _reply(check, stun.Class.ERROR)
-    response.attributes["ERROR-CODE"] = (487, "Role Conflict")
-    response.add_message_integrity(password.encode())
-    return bytes(response)
+    error = _attribute(_ERROR_CODE, b"\0\0\x04\x57" + b"Role Conflict")
+    return _reply(_ERROR, check, error, password)
 
 
-def _reply(check: Check, message_class: stun.Class) -> stun.Message:
-    return stun.Message(
-        message_method=stun.Method.BINDING,
-        message_class=message_class,
-        transaction_id=check.message.transaction_id,
-    )
+# --- what goes out ---------------------------------------------------------------------------
 
 
-def _check_bounds(data: bytes) -> None:
-    """Header, cookie, and every attribute inside the datagram, before anything interprets them."""
-    if not _HEADER <= len(data) <= _MAX_LENGTH:
+def _reply(kind: int, check: Check, attributes: bytes, password: str) -> bytes:
+    """With MESSAGE-INTEGRITY and FINGERPRINT (RFC 8489 sections 14.5, 14.7)."""
+    plain = _HEADER.pack(kind, len(attributes), _COOKIE, check.transaction) + attributes
+    signed = plain + _attribute(_MESSAGE_INTEGRITY, _signature(plain, password))
+    complete = _longer(signed, _ATTRIBUTE.size + 4)
+    return complete + _attribute(_FINGERPRINT, _fingerprint(complete).to_bytes(4, "big"))
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return _ATTRIBUTE.pack(kind, len(value)) + value + bytes(-len(value) % 4)
+
+
+def _xored(source: Address, transaction: bytes) -> bytes:
+    """RFC 8489 section 14.2."""
+    return _xored_v4(source) if ":" not in source[0] else _xored_v6(source, transaction)
+
+
+@lru_cache(maxsize=4096)
+def _xored_v4(source: Address) -> bytes:
+    packed = int.from_bytes(socket.inet_pton(socket.AF_INET, source[0]), "big") ^ _COOKIE
+    return b"\0\x01" + _xored_port(source[1]) + packed.to_bytes(4, "big")
+
+
+def _xored_v6(source: Address, transaction: bytes) -> bytes:
+    bare = source[0].partition("%")[0]
+    mask = int.from_bytes(_COOKIE.to_bytes(4, "big") + transaction, "big")
+    packed = int.from_bytes(socket.inet_pton(socket.AF_INET6, bare), "big") ^ mask
+    return b"\0\x02" + _xored_port(source[1]) + packed.to_bytes(16, "big")
+
+
+def _xored_port(port: int) -> bytes:
+    return (port ^ _COOKIE >> 16).to_bytes(2, "big")
+
+
+def _signature(plain: bytes, password: str) -> bytes:
+    covered = _longer(plain, _ATTRIBUTE.size + _SIGNATURE)
+    return hmac.digest(password.encode(), covered, "sha1")
+
+
+def _fingerprint(covered: bytes) -> int:
+    return binascii.crc32(covered) ^ _FINGERPRINT_XOR
+
+
+def _longer(message: bytes, more: int) -> bytes:
+    """The message with the length that it will have: what covers it counts itself in."""
+    length = len(message) - _HEADER.size + more
+    return message[:2] + length.to_bytes(2, "big") + message[4:]
+
+
+# --- what comes in ---------------------------------------------------------------------------
+
+
+def _read_header(data: bytes) -> tuple[int, bytes]:
+    """Type and transaction id."""
+    if not _HEADER.size <= len(data) <= _MAX_LENGTH:
         raise ValueError("length out of range")
-    kind, length, cookie = unpack_from("!HHI", data)
+    kind: int
+    transaction: bytes
+    kind, length, cookie, transaction = _HEADER.unpack_from(data)
     if kind & 0xC000:
         raise ValueError("not STUN")
     if cookie != _COOKIE:
         raise ValueError("wrong magic cookie")
-    if length % 4 or length != len(data) - _HEADER:
+    if length % 4 or length != len(data) - _HEADER.size:
         raise ValueError("length does not match")
-    position = _HEADER
+    return kind, transaction
+
+
+def _read_attributes(data: bytes) -> tuple[dict[int, bytes], bytes | None]:
+    """The first of each type, and what is signed, if anything is.
+
+    What follows MESSAGE-INTEGRITY is not authenticated and does not count (RFC 8489 section 9), FINGERPRINT
+    aside.
+    """
+    found: dict[int, bytes] = {}
+    signed: bytes | None = None
+    for position, kind, value in _attributes(data):
+        if kind == _FINGERPRINT:
+            covered = _longer(data[:position], _ATTRIBUTE.size + 4)
+            if int.from_bytes(value, "big") != _fingerprint(covered):
+                raise ValueError("FINGERPRINT does not match")
+        elif signed is None:
+            found.setdefault(kind, value)
+            if kind == _MESSAGE_INTEGRITY:
+                signed = data[:position]
+    return found, signed
+
+
+def _attributes(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Where each begins, its type and its value; every one is inside the datagram."""
+    position = _HEADER.size
     while position < len(data):
-        position = _check_attribute(data, position)
-
-
-def _check_attribute(data: bytes, position: int) -> int:
-    """Check one attribute; where the next one begins."""
-    kind: int
-    size: int
-    kind, size = unpack_from("!HH", data, position)
-    end = position + 4 + size
-    if end > len(data):
-        raise ValueError(f"attribute 0x{kind:04x} is truncated")
-    if _FIXED_SIZES.get(kind, size) != size:
-        raise ValueError(f"attribute 0x{kind:04x} has the wrong size")
-    if kind in _UNUSED:
-        raise ValueError(f"attribute 0x{kind:04x} in a request")
-    return end + -size % 4
+        kind: int
+        size: int
+        kind, size = _ATTRIBUTE.unpack_from(data, position)
+        end = position + _ATTRIBUTE.size + size
+        if end > len(data):
+            raise ValueError(f"attribute 0x{kind:04x} is truncated")
+        if _FIXED_SIZES.get(kind, size) != size:
+            raise ValueError(f"attribute 0x{kind:04x} has the wrong size")
+        if kind in _UNUSED:
+            raise ValueError(f"attribute 0x{kind:04x} in a request")
+        yield position, kind, data[position + _ATTRIBUTE.size : end]
+        position = end + -size % 4

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import struct
 
+import msgspec
 import pytest
 from aioice import stun as aioice_stun
 from hypothesis import example, given
@@ -49,10 +50,52 @@ def test_the_answer_tells_the_source_and_is_signed() -> None:
     for source in (SOURCE, ("2001:db8::1", 5)):
         answer = aioice_stun.parse_message(stun.success(check, source, PASSWORD))
         assert answer.message_class == aioice_stun.Class.RESPONSE
-        assert answer.transaction_id == check.message.transaction_id
+        assert answer.transaction_id == check.transaction
         assert answer.attributes["XOR-MAPPED-ADDRESS"] == source
         assert answer.check_message_integrity(PASSWORD.encode())
         assert "FINGERPRINT" in answer.attributes
+
+
+@given(
+    st.one_of(
+        st.ip_addresses(v=4).map(str),
+        st.ip_addresses(v=6).map(str),
+    ),
+    st.integers(1, 0xFFFF),
+    st.binary(min_size=12, max_size=12),
+    st.text("abcdefgh0123456789", min_size=22, max_size=32),
+)
+def test_answers_are_to_the_byte_what_aioice_would_write(
+    host: str, port: int, transaction: bytes, password: str
+) -> None:
+    check = msgspec.structs.replace(stun.parse(request(password=password)), transaction=transaction)
+    expected = aioice_stun.Message(
+        aioice_stun.Method.BINDING, aioice_stun.Class.RESPONSE, transaction
+    )
+    expected.attributes["XOR-MAPPED-ADDRESS"] = (host, port)
+    expected.add_message_integrity(password.encode())
+    assert stun.success(check, (host, port), password) == bytes(expected)
+    conflict = aioice_stun.Message(aioice_stun.Method.BINDING, aioice_stun.Class.ERROR, transaction)
+    conflict.attributes["ERROR-CODE"] = (487, "Role Conflict")
+    conflict.add_message_integrity(password.encode())
+    assert stun.role_conflict(check, password) == bytes(conflict)
+
+
+def test_a_zone_is_no_part_of_the_address() -> None:
+    check = stun.parse(request())
+    with_zone = stun.success(check, ("fe80::1%eth0", 5), PASSWORD)
+    assert with_zone == stun.success(check, ("fe80::1", 5), PASSWORD)
+
+
+def test_of_two_names_the_first_counts() -> None:
+    """RFC 8489 section 14: of attributes that come twice, only the first."""
+    twice = (
+        b"".join(struct.pack("!HH", 6, 4) + name for name in (b"aa:b", b"cc:d"))
+        + struct.pack("!HH", 8, 20)
+        + bytes(20)
+    )
+    message = HEADER[:2] + struct.pack("!H", len(twice)) + HEADER[4:] + twice
+    assert stun.parse(message).local_ufrag == "aa"
 
 
 def test_a_role_conflict() -> None:
@@ -102,7 +145,7 @@ def with_attributes(raw: str) -> bytes:
         (request(method=aioice_stun.Method.ALLOCATE), "Binding"),
         (request(message_class=aioice_stun.Class.RESPONSE), "request"),
         (request(message_class=aioice_stun.Class.INDICATION), "request"),
-        (request()[:-4] + bytes(4), "fingerprint"),
+        (request()[:-4] + bytes(4), "FINGERPRINT"),
     ],
 )
 def test_what_is_no_check(data: bytes, reason: str) -> None:
