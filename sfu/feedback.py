@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Collection
+from heapq import heappop, heappush
 
 import msgspec
 
@@ -30,7 +31,6 @@ class _Transport(msgspec.Struct, eq=False):
     """`own_ssrc` is who we are as a receiver, in this transport."""
 
     own_ssrc: int
-    next_report_us: int
     congestion: FeedbackBuilder
     rtt_us: int = 0
 
@@ -55,6 +55,9 @@ class Feedback:
         self._transports: dict[int, _Transport] = {}
         self._receiving: dict[int, _Receiving] = {}
         self._answers: dict[int, NackAnswers] = {}
+        self._due: list[tuple[int, int]] = []
+        """A heap of when a transport's next report is due (µs), and its number; closed ones are left out then."""
+        self._tidied_us = 0
 
     # what comes in (MediaSink)
 
@@ -91,9 +94,9 @@ class Feedback:
                 track = self._streams.track_by_ssrc(transport, packet.ssrc)
                 if track is not None:
                     self._receiver(track).reception.sender_reported(packet, now_us)
-                self._measure(transport, packet.reports, now_us)
+                self._measure(transport, packet.reports)
             case rtcp.ReceiverReport():
-                self._measure(transport, packet.reports, now_us)
+                self._measure(transport, packet.reports)
             case _:
                 return
 
@@ -102,7 +105,7 @@ class Feedback:
         if leg is None:
             return
         answers = self._answers.setdefault(leg.number, NackAnswers())
-        admitted = answers.admit(nack.sequences, now_us, self._transport(transport, now_us).rtt_us)
+        admitted = answers.admit(nack.sequences, now_us, self._transport(transport).rtt_us)
         self.counters["nacks_received"] += len(nack.sequences)
         self.counters["nacks_answered"] += self._path.retransmit(leg.number, admitted)
 
@@ -113,14 +116,14 @@ class Feedback:
         self.counters["plis_received"] += 1
         self._keyframes.want(leg.source.track)
 
-    def _measure(self, transport: int, blocks: list[rtcp.ReportBlock], now_us: int) -> None:
+    def _measure(self, transport: int, blocks: list[rtcp.ReportBlock]) -> None:
         now_ntp = reports.ntp(self._unix_time())
         for block in blocks:
             if self._streams.leg_by_ssrc(transport, block.ssrc) is None:
                 continue
             rtt_us = rtcp.round_trip_us(block, now_ntp)
             if rtt_us is not None:
-                self._transport(transport, now_us).rtt_us = rtt_us
+                self._transport(transport).rtt_us = rtt_us
 
     # what goes out
 
@@ -133,7 +136,7 @@ class Feedback:
             due = self._receiver(track).nacks.due(sequences, now_us)
             if due:
                 self.counters["nacks_sent"] += len(due)
-                own_ssrc = self._transport(track.transport, now_us).own_ssrc
+                own_ssrc = self._transport(track.transport).own_ssrc
                 self._send(
                     track, rtcp.Nack(sender_ssrc=own_ssrc, media_ssrc=track.ssrc, sequences=due)
                 )
@@ -143,17 +146,17 @@ class Feedback:
                 self._keyframes.forget(number)
                 continue
             self.counters["plis_sent"] += 1
-            own_ssrc = self._transport(track.transport, now_us).own_ssrc
+            own_ssrc = self._transport(track.transport).own_ssrc
             self._send(track, rtcp.PictureLoss(sender_ssrc=own_ssrc, media_ssrc=track.ssrc))
 
     def congestion(self, now_us: int) -> None:
         """Tell publishers when each of their packets came (transport-wide feedback)."""
-        senders = {track.transport: track for track in self._streams.tracks() if track.feedback}
-        for number, track in senders.items():
+        for track in self._streams.stamped():
+            number = track.transport
             arrivals = self._path.arrivals(number)
             if not arrivals:
                 continue
-            transport = self._transport(number, now_us)
+            transport = self._transport(number)
             for packet in transport.congestion.build(arrivals, transport.own_ssrc, track.ssrc):
                 self.counters["transport_feedback_sent"] += 1
                 self._path.send_rtcp(number, rtcp.build([packet]))
@@ -162,19 +165,30 @@ class Feedback:
         """Sender and receiver reports: to each publisher about once a second, to mere viewers more rarely when
         the worker has many legs.
 
-        RFC 3550 section 6.2 has five seconds as its ordinary minimum, so that is the longest.
+        RFC 3550 section 6.2 has five seconds as its ordinary minimum, so that is the longest. Whoever has neither
+        got nor sent anything since the last report gets none: there is nothing to tell.
         """
+        for number in self._streams.newcomers():
+            # Spread over the interval, so that a hundred clients don't all get theirs at one moment.
+            first = now_us + random.randrange(REPORT_US // 2, REPORT_US)
+            heappush(self._due, (first, number))
+        self._report_due(now_us)
+        if now_us - self._tidied_us >= REPORT_US:
+            self._tidied_us = now_us
+            self._forget_gone()
+
+    def _report_due(self, now_us: int) -> None:
         crowded = self._streams.leg_count / REPORTED_LEGS
         interval_us = int(REPORT_US * min(max(1.0, crowded), RAREST_REPORT))
         now_ntp = reports.ntp(self._unix_time())
-        for number, members in self._streams.by_transport():
-            transport = self._transport(number, now_us)
-            if now_us < transport.next_report_us:
-                continue
-            transport.next_report_us = now_us + (REPORT_US if members.tracks else interval_us)
+        while self._due and self._due[0][0] <= now_us:
+            _, number = heappop(self._due)
+            members = self._streams.members(number)
+            if members is None:
+                continue  # closed since
+            heappush(self._due, (now_us + (REPORT_US if members.tracks else interval_us), number))
             legs, tracks = members.legs.values(), members.tracks.values()
             self._report(number, legs, tracks, now_us, now_ntp)
-        self._forget_gone()
 
     def _report(
         self,
@@ -190,13 +204,15 @@ class Feedback:
             found = reports.sender_report(leg.ssrc, stats, now_us, now_ntp)
             if found is not None:
                 senders.append(found)
-        blocks = [
-            self._receiver(track).reception.block(
-                track.ssrc, self._path.receive_stats(track.number), now_us
-            )
-            for track in tracks
-        ]
-        own_ssrc = self._transport(number, now_us).own_ssrc
+        blocks = []
+        for track in tracks:
+            received = self._path.receive_stats(track.number)
+            reception = self._receiver(track).reception
+            if reception.heard_more(received):
+                blocks.append(reception.block(track.ssrc, received, now_us))
+        if not senders and not blocks:
+            return
+        own_ssrc = self._transport(number).own_ssrc
         for compound in reports.compounds(own_ssrc, self._cname, senders, blocks):
             self.counters["reports_sent"] += 1
             self._path.send_rtcp(number, compound)
@@ -207,12 +223,10 @@ class Feedback:
         """One packet to a track's publisher, without a report in front (RFC 5506)."""
         self._path.send_rtcp(track.transport, rtcp.build([packet]))
 
-    def _transport(self, number: int, now_us: int) -> _Transport:
+    def _transport(self, number: int) -> _Transport:
         found = self._transports.get(number)
         if found is None:
-            # Spread over the interval, so that a hundred clients don't all get theirs at one moment.
-            first = now_us + random.randrange(REPORT_US // 2, REPORT_US)
-            found = _Transport(random.randrange(1, 1 << 32), first, FeedbackBuilder())
+            found = _Transport(random.randrange(1, 1 << 32), FeedbackBuilder())
             self._transports[number] = found
         return found
 

@@ -40,6 +40,10 @@ class Reception(msgspec.Struct):
         self.sr_middle = report.ntp >> 16 & 0xFFFFFFFF
         self.sr_arrived_us = now_us
 
+    def heard_more(self, stats: ReceiveStats) -> bool:
+        """Whether packets have come since the last report: only then is there a block (RFC 3550 section 6.4.1)."""
+        return (self.expected, self.received) != (stats.expected, stats.expected - stats.lost)
+
     def block(self, ssrc: int, stats: ReceiveStats, now_us: int) -> rtcp.ReportBlock:
         """The report since the last one."""
         received = stats.expected - stats.lost

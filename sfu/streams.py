@@ -6,7 +6,7 @@ these tables can't disagree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 import msgspec
@@ -60,6 +60,8 @@ class Streams:
         self._tracks_by_ssrc: dict[tuple[int, int], Track] = {}
         self._legs_by_ssrc: dict[tuple[int, int], Leg] = {}
         self._members: dict[int, Members] = {}
+        self._newcomers: list[int] = []
+        self._stamped: dict[int, Track] = {}
         self._fed: dict[int, dict[int, Leg]] = {}
         """By track: a listener that leaves must not cost a look at every leg there is."""
 
@@ -78,7 +80,9 @@ class Streams:
         )
         self._tracks[number] = track
         self._tracks_by_ssrc[track.transport, track.ssrc] = track
-        self._members.setdefault(track.transport, Members()).tracks[number] = track
+        self._members_of(track.transport).tracks[number] = track
+        if track.feedback:
+            self._stamped[track.transport] = track
         return track
 
     def mute(self, track: Track, muted: bool) -> None:
@@ -91,15 +95,18 @@ class Streams:
             return
         self._path.remove_track(track.number)
         del self._tracks_by_ssrc[track.transport, track.ssrc]
-        del self._members[track.transport].tracks[track.number]
+        others = self._members[track.transport].tracks
+        del others[track.number]
         self._unfeed(track.number)
+        if self._stamped.get(track.transport) is track:
+            self._restamp(track.transport, others.values())
 
     def add_leg(self, spec: LegSpec) -> Leg:
         number = self._path.add_leg(spec)
         leg = Leg(number=number, transport=spec.transport, kind=spec.kind, ssrc=spec.ssrc)
         self._legs[number] = leg
         self._legs_by_ssrc[leg.transport, leg.ssrc] = leg
-        self._members.setdefault(leg.transport, Members()).legs[number] = leg
+        self._members_of(leg.transport).legs[number] = leg
         return leg
 
     def set_source(self, leg: Leg, source: Source | None, now_us: int) -> None:
@@ -123,6 +130,7 @@ class Streams:
     def transport_closed(self, transport: int) -> None:
         """The path has dropped the transport with its tracks and legs."""
         members = self._members.pop(transport, None) or Members()
+        self._stamped.pop(transport, None)
         for track in members.tracks.values():
             del self._tracks[track.number]
             del self._tracks_by_ssrc[track.transport, track.ssrc]
@@ -144,16 +152,22 @@ class Streams:
     def leg_by_ssrc(self, transport: int, ssrc: int) -> Leg | None:
         return self._legs_by_ssrc.get((transport, ssrc))
 
-    def tracks(self) -> Iterator[Track]:
-        return iter(self._tracks.values())
+    def stamped(self) -> Collection[Track]:
+        """Of each transport whose packets have transport-wide numbers, one track."""
+        return self._stamped.values()
 
     @property
     def leg_count(self) -> int:
         return len(self._legs)
 
-    def by_transport(self) -> Iterator[tuple[int, Members]]:
-        """Transports that have, or once had, a track or a leg."""
-        return iter(self._members.items())
+    def newcomers(self) -> list[int]:
+        """Transports that have got their first track or leg since the last call."""
+        found, self._newcomers = self._newcomers, []
+        return found
+
+    def members(self, transport: int) -> Members | None:
+        """None for one that is closed, or never had any."""
+        return self._members.get(transport)
 
     def leftovers(self) -> dict[str, int]:
         return {
@@ -161,7 +175,22 @@ class Streams:
             "legs": len(self._legs),
             "members": len(self._members),
             "fed": len(self._fed),
+            "stamped": len(self._stamped),
         }
+
+    def _members_of(self, transport: int) -> Members:
+        found = self._members.get(transport)
+        if found is None:
+            found = self._members[transport] = Members()
+            self._newcomers.append(transport)
+        return found
+
+    def _restamp(self, transport: int, others: Iterable[Track]) -> None:
+        other = next((track for track in others if track.feedback), None)
+        if other is None:
+            del self._stamped[transport]
+        else:
+            self._stamped[transport] = other
 
     def _unfeed(self, track: int) -> None:
         for leg in self._fed.pop(track, {}).values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sfu_stubs import StubPath
 
-from sfu.feedback import REPORT_US, Feedback
+from sfu.feedback import REPORT_US, REPORTED_LEGS, Feedback
 from sfu.path import Codec, LegSpec, ReceiveStats, SendStats, Source, TrackSpec
 from sfu.reports import LEGS_PER_PACKET, Reception, compounds, ntp, sender_report
 from sfu.rtp import rtcp
@@ -174,6 +174,7 @@ def test_arrivals_are_told_to_the_publisher(desk: Desk) -> None:
 def test_reports_go_out_about_once_a_second(desk: Desk) -> None:
     for now in range(0, 5 * SECOND, 100_000):
         desk.path.sending[desk.leg.number] = send_stats(last_sent_us=now)
+        desk.path.received[desk.track.number] = receive_stats(expected=100 + now // 100_000)
         desk.feedback.report(now)
     told = desk.told(PUBLISHER)
     receiver = [packet for packet in told if isinstance(packet, rtcp.ReceiverReport)]
@@ -184,6 +185,64 @@ def test_reports_go_out_about_once_a_second(desk: Desk) -> None:
     senders = [p for p in desk.told(VIEWER) if isinstance(p, rtcp.SenderReport)]
     assert 3 <= len(senders) <= 5
     assert {report.ssrc for report in senders} == {2001}
+
+
+def test_who_sends_nothing_more_and_gets_nothing_more_is_told_nothing(desk: Desk) -> None:
+    for now in range(0, 5 * SECOND, 100_000):
+        desk.feedback.report(now)
+    assert len([p for p in desk.told(PUBLISHER) if isinstance(p, rtcp.ReceiverReport)]) == 1
+    desk.told(VIEWER)
+    for now in range(5 * SECOND, 10 * SECOND, 100_000):
+        desk.feedback.report(now)
+    assert desk.path.rtcp == []
+    desk.path.received[desk.track.number] = receive_stats(expected=101)
+    desk.path.sending[desk.leg.number] = send_stats(packets=51, last_sent_us=10 * SECOND)
+    for now in range(10 * SECOND, 12 * SECOND, 100_000):
+        desk.feedback.report(now)
+    assert [type(p) for p in desk.told(PUBLISHER)].count(rtcp.ReceiverReport) == 1
+    assert [type(p) for p in desk.told(VIEWER)].count(rtcp.SenderReport) == 2
+
+
+@pytest.mark.parametrize(("legs", "interval"), [(1, 1.0), (2 * REPORTED_LEGS, 2.0), (9000, 5.0)])
+def test_many_legs_are_reported_more_rarely_but_publishers_are_not(
+    desk: Desk, legs: int, interval: float
+) -> None:
+    for number in range(legs - 1):
+        # Of one more viewer, so that writing them does not take the test's time.
+        desk.path.sending[desk.add_leg(3000 + number, transport=103).number] = send_stats(packets=0)
+    seconds = 20
+    for now in range(0, seconds * SECOND, 100_000):
+        desk.path.sending[desk.leg.number] = send_stats(last_sent_us=now)
+        desk.path.received[desk.track.number] = receive_stats(expected=100 + now // 100_000)
+        desk.feedback.report(now)
+    to_viewer = [p for p in desk.told(VIEWER) if isinstance(p, rtcp.SenderReport)]
+    assert abs(len(to_viewer) - seconds / interval) <= 1
+    to_publisher = [p for p in desk.told(PUBLISHER) if isinstance(p, rtcp.ReceiverReport)]
+    assert abs(len(to_publisher) - seconds) <= 1
+
+
+def test_a_transport_that_comes_and_goes_is_not_reported_to(desk: Desk) -> None:
+    desk.feedback.report(0)
+    desk.feedback.transport_closed(VIEWER)
+    for now in range(0, 3 * SECOND, 100_000):
+        desk.feedback.report(now)
+    assert desk.told(VIEWER) == []
+    assert VIEWER not in desk.feedback._transports
+    assert len(desk.feedback._due) == 1
+
+
+def test_transport_wide_feedback_goes_on_with_the_tracks_that_are_left(desk: Desk) -> None:
+    other = desk.add_track(1002)
+    desk.streams.remove_track(other)
+    desk.path.arrived[PUBLISHER] = [(10, 1000)]
+    desk.feedback.congestion(SECOND)
+    (told,) = desk.told(PUBLISHER)
+    assert isinstance(told, TransportFeedback)
+    assert told.media_ssrc == 1001
+    desk.streams.remove_track(desk.track)
+    desk.path.arrived[PUBLISHER] = [(11, 2000)]
+    desk.feedback.congestion(2 * SECOND)
+    assert desk.told(PUBLISHER) == []
 
 
 def test_a_receiver_report_names_the_publishers_last_report(desk: Desk) -> None:
