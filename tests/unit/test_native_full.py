@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from native_twins import AUDIO, VIDEO, Client, Twins
+from native_twins import Client, Twins
 from path_rig import Rig, rtp, vp8
+from twin_call import AUDIO, VIDEO
 
 from sfu.path import Kind, LegSpec, Source, TrackSpec
 from sfu.paths import native_available

@@ -9,8 +9,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from native_twins import Call, Twins
+from native_twins import Twins
 from path_rig import rtp
+from twin_call import Call
 
 from sfu.path import Codec, TrackSpec
 from sfu.paths import native_available
