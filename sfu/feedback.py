@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Collection
 from heapq import heappop, heappush
+from itertools import islice
 
 import msgspec
 
@@ -21,6 +22,9 @@ from sfu.rtp.nack import NackAnswers, NackScheduler
 from sfu.rtp.twcc import FeedbackBuilder
 from sfu.streams import Leg, Streams, Track
 
+CONGESTION_US = 55_000
+CONGESTION_TURNS = 3
+"""With a turn every 20 ms a publisher hears every 60; a little less above, since turns come a little late."""
 REPORT_US = 1_000_000
 REPORTED_LEGS = 1000
 """About so many sender reports a second are written, and no viewer waits longer than RAREST_REPORT seconds."""
@@ -32,6 +36,8 @@ class _Transport(msgspec.Struct, eq=False):
 
     own_ssrc: int
     congestion: FeedbackBuilder
+    next_told_us: int = 0
+    """When its publisher is to hear of arrivals again."""
     rtt_us: int = 0
 
 
@@ -150,16 +156,27 @@ class Feedback:
             self._send(track, rtcp.PictureLoss(sender_ssrc=own_ssrc, media_ssrc=track.ssrc))
 
     def congestion(self, now_us: int) -> None:
-        """Tell publishers when each of their packets came (transport-wide feedback)."""
-        for track in self._streams.stamped():
-            number = track.transport
-            arrivals = self._path.arrivals(number)
-            if not arrivals:
-                continue
-            transport = self._transport(number)
-            for packet in transport.congestion.build(arrivals, transport.own_ssrc, track.ssrc):
-                self.counters["transport_feedback_sent"] += 1
-                self._path.send_rtcp(number, rtcp.build([packet]))
+        """Tell publishers when each of their packets came (transport-wide feedback), each at most every
+        CONGESTION_US, and not all of them in one call: that would hold up the packets of everybody.
+        """
+        senders = self._streams.stamped()
+        at_once = -(-len(senders) // CONGESTION_TURNS)
+        due = (
+            track for track in senders if self._transport(track.transport).next_told_us <= now_us
+        )
+        for track in list(islice(due, at_once)):
+            self._tell_arrivals(track, now_us)
+
+    def _tell_arrivals(self, track: Track, now_us: int) -> None:
+        number = track.transport
+        transport = self._transport(number)
+        transport.next_told_us = now_us + CONGESTION_US
+        arrivals = self._path.arrivals(number)
+        if not arrivals:
+            return
+        for packet in transport.congestion.build(arrivals, transport.own_ssrc, track.ssrc):
+            self.counters["transport_feedback_sent"] += 1
+            self._path.send_rtcp(number, rtcp.build([packet]))
 
     def report(self, now_us: int) -> None:
         """Sender and receiver reports: to each publisher about once a second, to mere viewers more rarely when

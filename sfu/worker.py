@@ -158,10 +158,10 @@ class Worker:
     def _schedule(self) -> Ticker:
         ticker = Ticker(now_us)
         ticker.every(0.02, self.feedback.repair)
-        ticker.every(0.06, self.feedback.congestion)
+        ticker.every(0.02, self.feedback.congestion)
         ticker.every(0.02, self._catch_up)
         ticker.every(0.1, self._hear)
-        ticker.every(0.1, self.feedback.report)
+        ticker.every(0.02, self.feedback.report)
         ticker.every(1.0, self._expire)
         return ticker
 

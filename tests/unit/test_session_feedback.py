@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from sfu_stubs import StubPath
 
@@ -243,6 +245,25 @@ def test_transport_wide_feedback_goes_on_with_the_tracks_that_are_left(desk: Des
     desk.path.arrived[PUBLISHER] = [(11, 2000)]
     desk.feedback.congestion(2 * SECOND)
     assert desk.told(PUBLISHER) == []
+
+
+def test_feedback_to_many_publishers_takes_turns(desk: Desk) -> None:
+    publishers = [PUBLISHER, *range(200, 206)]
+    for number in publishers[1:]:
+        desk.add_track(number, transport=number)
+    heard: dict[int, list[int]] = {number: [] for number in publishers}
+    for turn in range(13):
+        now = turn * 20_000
+        for number in publishers:
+            desk.path.arrived[number] = [(turn, now)]
+        desk.feedback.congestion(now)
+        told = [number for number in publishers if desk.told(number)]
+        assert len(told) <= 3, "a third of seven"
+        for number in told:
+            heard[number].append(now)
+    for times in heard.values():
+        assert len(times) >= 4
+        assert {late - early for early, late in pairwise(times)} == {60_000}
 
 
 def test_a_receiver_report_names_the_publishers_last_report(desk: Desk) -> None:
