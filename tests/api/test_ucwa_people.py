@@ -159,7 +159,10 @@ async def test_organisations_do_not_see_each_other(api: Api) -> None:
         assert refused.status == unknown.status == 404
         assert refused.json["message"] == unknown.json["message"]
     await subscribe(mallory, "carol@example.com")
-    await mallory.events()
+    assert told(await mallory.events()) == [
+        "added presenceSubscription",
+        "added contact in subscribedContacts",
+    ]
     await publish(carol, "note", message="for the north")
     assert await mallory.events() == []
 

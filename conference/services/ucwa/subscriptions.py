@@ -70,7 +70,7 @@ class SubscriptionService:
             created = await subscriptions.create(change.conn, app.id, app.user_id, expires_at)
             queues = await applications.queues_of(change.conn, app.id)
             change.tell(_news(created, "added", change.now), queues)
-            await self._watch(change, app, created, addresses, there)
+            await self._watch(change, app, created, addresses, seen, there)
             return await self._find(change.conn, app, str(created))
 
     async def watch(
@@ -82,7 +82,7 @@ class SubscriptionService:
         async with self._changes.of(app.user_id, ids) as change:
             found = await self._find(change.conn, app, subscription_id)
             there = await subscriptions.of_application(change.conn, app.id, change.now)
-            await self._watch(change, app, found.id, addresses, there)
+            await self._watch(change, app, found.id, addresses, seen, there)
             return await self._find(change.conn, app, subscription_id)
 
     async def extend(self, app: Application, subscription_id: str, by: timedelta) -> Subscription:
@@ -115,9 +115,10 @@ class SubscriptionService:
         app: Application,
         subscription_id: int,
         addresses: Collection[str],
+        seen: Collection[str],
         there: Iterable[Subscription],
     ) -> None:
-        """The rows of those among them whom we know are locked: what they publish next finds the subscription."""
+        """The rows of those who are `seen` are locked: what they publish next finds the subscription."""
         before = {address for each in there for address in each.addresses}
         new = [address for address in dict.fromkeys(addresses) if address not in before]
         if len(before) + len(new) > WATCHED_MOST:
@@ -127,8 +128,9 @@ class SubscriptionService:
             return
         queues = await applications.queues_of(change.conn, app.id)
         change.tell(_listed(new, "added", change.now), queues)
-        for what in ("contactPresence", "contactNote", "contactLocation"):
-            change.tell(UcwaContact(sent_date=change.now, what=what, addresses=new), queues)
+        if shown := [address for address in new if address in seen]:
+            for what in ("contactPresence", "contactNote", "contactLocation"):
+                change.tell(UcwaContact(sent_date=change.now, what=what, addresses=shown), queues)
 
     async def _find(self, conn: Connection, app: Application, subscription_id: str) -> Subscription:
         number = int(subscription_id) if _is_id(subscription_id) else 0
