@@ -10,7 +10,6 @@ import random
 from collections import Counter
 from collections.abc import Callable, Collection
 from heapq import heappop, heappush
-from itertools import islice
 
 import msgspec
 
@@ -161,11 +160,12 @@ class Feedback:
         """
         senders = self._streams.stamped()
         at_once = -(-len(senders) // CONGESTION_TURNS)
-        due = (
-            track for track in senders if self._transport(track.transport).next_told_us <= now_us
-        )
-        for track in list(islice(due, at_once)):
-            self._tell_arrivals(track, now_us)
+        for track in sorted(senders, key=self._told_next)[:at_once]:
+            if self._told_next(track) <= now_us:
+                self._tell_arrivals(track, now_us)
+
+    def _told_next(self, track: Track) -> int:
+        return self._transport(track.transport).next_told_us
 
     def _tell_arrivals(self, track: Track, now_us: int) -> None:
         number = track.transport

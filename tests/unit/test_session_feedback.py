@@ -266,6 +266,19 @@ def test_feedback_to_many_publishers_takes_turns(desk: Desk) -> None:
         assert {late - early for early, late in pairwise(times)} == {60_000}
 
 
+def test_no_publisher_is_left_out_when_turns_come_late(desk: Desk) -> None:
+    others = [201, 202]
+    for number in others:
+        desk.add_track(number, transport=number)
+    heard = set()
+    for now in range(0, 400_000, 100_000):
+        for number in (PUBLISHER, *others):
+            desk.path.arrived[number] = [(now // 100_000, now)]
+        desk.feedback.congestion(now)
+        heard |= {number for number in (PUBLISHER, *others) if desk.told(number)}
+    assert heard == {PUBLISHER, *others}
+
+
 def test_a_receiver_report_names_the_publishers_last_report(desk: Desk) -> None:
     published = rtcp.SenderReport(
         ssrc=1001, ntp=0x0123456789ABCDEF, timestamp=1, packets=2, octets=3
