@@ -58,8 +58,22 @@ class Operation:
 
 
 def add_routes(app: web.Application, operations: Iterable[Operation]) -> None:
+    """A path's other methods are refused there, though a path with a parameter in its place may have them."""
+    handlers: dict[str, dict[str, Handler]] = {}
     for operation in operations:
-        app.router.add_route(operation.method, operation.path, operation.handler)
+        handlers.setdefault(operation.path, {})[operation.method] = operation.handler
+    for path, methods in handlers.items():
+        resource = app.router.add_resource(path)
+        for method, handler in methods.items():
+            resource.add_route(method, handler)
+        resource.add_route("*", _refusal_of_others(sorted(methods)))
+
+
+def _refusal_of_others(allowed: Sequence[str]) -> Handler:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPMethodNotAllowed(request.method, allowed)
+
+    return refuse
 
 
 # --- the document -----------------------------------------------------------------------------

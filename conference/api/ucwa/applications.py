@@ -107,6 +107,7 @@ def endpoints(views: ApplicationViews) -> list[Endpoint]:
             inputs=inputs,
             revision=2,
             returns=201,
+            returns_known=200,
         ),
         Endpoint(
             method="GET",

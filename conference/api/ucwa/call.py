@@ -105,5 +105,7 @@ class Endpoint:
     revision: int = 1
     """The resource's; X-MS-RequiresMinResourceVersion above it is refused."""
     returns: int = 200
+    returns_known: int | None = None
+    """The status instead, when what was to be made is there already."""
     empty: bool = False
     """Whether an answer with success has no body."""

@@ -209,6 +209,7 @@ def endpoints(views: CommunicationViews) -> list[Endpoint]:
             inputs={**address, **operation},
             query={"instanceId": "whose channel joins; events of the meeting come there"},
             returns=201,
+            empty=True,
         ),
         Endpoint(
             method="POST",
@@ -220,5 +221,6 @@ def endpoints(views: CommunicationViews) -> list[Endpoint]:
             inputs=operation,
             query={"instanceId": "whose channel joins"},
             returns=201,
+            empty=True,
         ),
     ]

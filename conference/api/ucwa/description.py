@@ -35,23 +35,23 @@ _REQUIRED = "required"
 _ANY = str | int | bool | list[str] | None
 
 
-class LinkShape(msgspec.Struct, omit_defaults=True):
+class UcwaLink(msgspec.Struct, omit_defaults=True):
     href: str
     title: str | None = None
     revision: str | None = None
 
 
-class ResourceShape(msgspec.Struct, rename={"links": "_links", "embedded": "_embedded"}):
+class UcwaResource(msgspec.Struct, rename={"links": "_links", "embedded": "_embedded"}):
     """A UCWA resource. Its properties stand beside these names. A link that is absent is a capability that is not
     there now; `_embedded` has resources of the same shape, by rel."""
 
     rel: str
-    links: dict[str, LinkShape | list[LinkShape]]
+    links: dict[str, UcwaLink | list[UcwaLink]]
     embedded: dict[str, object] | msgspec.UnsetType = msgspec.UNSET
     etag: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class SenderShape(msgspec.Struct):
+class UcwaSender(msgspec.Struct):
     """Who sends, and the events, each with `link`, `type` and what belongs to it."""
 
     rel: str
@@ -59,11 +59,11 @@ class SenderShape(msgspec.Struct):
     events: list[dict[str, object]]
 
 
-class EventsShape(msgspec.Struct, rename={"links": "_links"}):
+class UcwaEvents(msgspec.Struct, rename={"links": "_links"}):
     """An answer of the event channel. `_links` has self, and one of next, resync and resume."""
 
-    links: dict[str, LinkShape]
-    sender: list[SenderShape]
+    links: dict[str, UcwaLink]
+    sender: list[UcwaSender]
 
 
 def identifier(endpoint: Endpoint) -> str:
@@ -105,12 +105,18 @@ def body(endpoint: Endpoint) -> object:
     return _inputs(f"{_capital(identifier(endpoint))}Inputs", endpoint.inputs)
 
 
-def answer(endpoint: Endpoint) -> object:
+def returns(endpoint: Endpoint) -> dict[int, object]:
+    """What each successful status comes with."""
+    statuses = (endpoint.returns, endpoint.returns_known)
+    return {status: _answer(endpoint) for status in statuses if status is not None}
+
+
+def _answer(endpoint: Endpoint) -> object:
     if endpoint.gives:
         return str
     if endpoint.returns == 204 or endpoint.empty:
         return None
-    return EventsShape if endpoint.rel == "events" else ResourceShape
+    return UcwaEvents if endpoint.rel == "events" else UcwaResource
 
 
 def _inputs(name: str, inputs: Mapping[str, str]) -> object:

@@ -24,7 +24,7 @@ _ERRORS = frozenset(("invalid_request", "invalid_grant", "unsupported_grant_type
 _BY_STATUS = {429: "slow_down", 500: "server_error", 503: "temporarily_unavailable"}
 
 
-class Granted(msgspec.Struct):
+class TokenGranted(msgspec.Struct):
     """`expires_in`: seconds."""
 
     access_token: str
@@ -32,12 +32,12 @@ class Granted(msgspec.Struct):
     token_type: str = "Bearer"
 
 
-class Refused(msgspec.Struct):
+class TokenRefused(msgspec.Struct):
     error: str
     error_description: str
 
 
-class Request(msgspec.Struct):
+class TokenRequest(msgspec.Struct):
     grant_type: Annotated[
         str, msgspec.Meta(description="`password`, or `urn:microsoft.rtc:anonmeeting`")
     ]
@@ -69,7 +69,7 @@ class TokenView:
             supported = ", ".join(self._grants)
             raise BadRequest(f"grant_type may be {supported}", code="unsupported_grant_type")
         token = await grant(form)
-        response = answer(Granted(f"cwt={token.text}", token.expires_in))
+        response = answer(TokenGranted(f"cwt={token.text}", token.expires_in))
         response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -85,7 +85,7 @@ def render(request: web.Request, status: int, problem: Problem) -> web.Response:
     """A refusal as OAuth has it (RFC 6749 section 5.2)."""
     known = problem.code if problem.code in _ERRORS else None
     error = known or _BY_STATUS.get(status, "invalid_request")
-    response = answer(Refused(error, problem.message), status)
+    response = answer(TokenRefused(error, problem.message), status)
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -98,16 +98,16 @@ def operation(view: TokenView) -> Operation:
         handler=view.view,
         summary="Sign in: a token for a password, or for an invitation to one meeting",
         tag="UCWA",
-        body=Request,
+        body=TokenRequest,
         body_type=_FORM,
-        returns={200: Granted},
+        returns={200: TokenGranted},
         refuses={
             400: "invalid_grant, unsupported_grant_type or invalid_request",
             408: "the form did not come in time",
             413: "the form is too large",
             429: "too many tries in vain; wait as Retry-After says",
         },
-        problem=Refused,
+        problem=TokenRefused,
         public=True,
     )
 

@@ -76,7 +76,7 @@ def _operation(endpoint: Endpoint, handler: Handler) -> Operation:
         parameters=description.parameters(endpoint),
         body=description.body(endpoint),
         body_required=False,
-        returns={endpoint.returns: description.answer(endpoint)},
+        returns=description.returns(endpoint),
         media_type=endpoint.gives or negotiate.JSON.media_type,
         refuses=description.REFUSES,
         problem=Fault,
