@@ -50,7 +50,8 @@ class Join(Command, frozen=True, kw_only=True):
     """`queue_id` is a channel of the user's; `audio` and `video` say what the user would like to publish.
 
     `email`, `org` and `anonymous` are for the meeting's door, if it has one. `starts`: a meeting that is not active
-    is started. `enters`: somebody who has to wait is in once they are let in, without joining again.
+    is started; one with a door always is, by the first who walks in. `enters`: somebody who has to wait is in once
+    they are let in, without joining again.
     """
 
     by: UUID
@@ -188,7 +189,7 @@ def _enter(meeting: Meeting, command: Join, now: datetime) -> Change:
     listed = _listed(meeting, command.by, _role(meeting, command))
     told: list[Outgoing] = []
     if not meeting.active:
-        if not command.starts:
+        if not command.starts and meeting.door is None:
             raise MediaFailed("the meeting has not started", code="meeting_not_active")
         listed, told = started(listed, command.by, now)
     participant = Participant(

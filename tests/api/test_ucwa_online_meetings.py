@@ -241,10 +241,11 @@ async def test_a_stale_copy_is_refused(alice: Program) -> None:
     assert (await alice.get(created.href)).json["subject"] == "b"
 
 
-async def test_of_two_at_once_one_wins(alice: Program) -> None:
+@pytest.mark.parametrize("changed", ["subject", "description"])
+async def test_of_some_at_once_one_wins(alice: Program, changed: str) -> None:
     created = await scheduled(alice, subject="a")
     answers = await asyncio.gather(
-        *(alice.put(created.href, {"subject": s}, if_match=created.etag) for s in "bcdef")
+        *(alice.put(created.href, {changed: s}, if_match=created.etag) for s in "bcdef")
     )
     assert sorted(answer.status for answer in answers) == [200, 412, 412, 412, 412]
 
@@ -409,6 +410,17 @@ async def test_the_door_is_there_for_the_meeting_api_too(api: Api, alice: Progra
     assert await frank.join(path) == "WAITING"
     assert (await person.get(f"{path}/queue")).json == {"users": [frank.id]}
     assert (await erin.delete(path)).status == 403, "a guest does not delete the meeting"
+
+
+async def test_the_first_who_walks_in_starts_it(api: Api, alice: Program) -> None:
+    await scheduled(alice, accessLevel="Everyone")
+    (person, frank) = await api.people("alice", "frank")
+    (meeting,) = (await person.get("/meetings")).json
+    path = f"/meetings/{meeting['id']}"
+    assert await frank.join(path) == "ACCEPTED"
+    assert (await frank.state(path))["active"]
+    assert (await frank.post(f"{path}/stop")).status == 403
+    assert (await person.post(f"{path}/stop")).status == 200
 
 
 async def test_an_expired_meeting_is_swept(

@@ -213,11 +213,10 @@ def test_who_was_let_in_may_join_again_until_they_have_left() -> None:
 # --- joining that starts, letting in that seats -----------------------------------------------
 
 
-def test_joining_starts_only_when_asked() -> None:
+@pytest.mark.parametrize("starts", [True, False])
+def test_the_first_who_walks_in_starts_it(starts: bool) -> None:
     closed = meeting(active=False, started_at=None)
-    with pytest.raises(MediaFailed):
-        join(closed, by=ALICE)
-    after, told = join(closed, by=ALICE, starts=True)
+    after, told = join(closed, by=ALICE, starts=starts)
     assert after.active
     assert after.started_at == NOW
     assert told == ["MeetingStarted", "ParticipantJoined"]
@@ -229,8 +228,10 @@ def test_waiting_starts_nothing() -> None:
     assert told == ["WaitingParticipantJoined"]
 
 
-def test_a_meeting_without_a_door_is_started_by_joining_too() -> None:
+def test_a_meeting_without_a_door_is_started_when_asked() -> None:
     closed = meeting(active=False, started_at=None, door=None, meeting_type=MeetingType.PERMANENT)
+    with pytest.raises(MediaFailed):
+        join(closed, by=ALICE)
     after, _ = join(closed, by=ALICE, starts=True)
     assert ALICE in after.participants
     with pytest.raises(Forbidden):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import string
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -28,17 +26,12 @@ from conference.domain.online_meeting import (
 from conference.errors import Conflict, NotFound
 from conference.services.changes import Clock, MeetingChanges, NewId, Relay, no_such_meeting
 from conference.services.meetings import MeetingService, new_join_code
+from conference.services.ucwa import online_meeting_ids
 from conference.storage import glances, meetings, outbox, users
 from conference.storage.meetings import Connection
 from conference.storage.ucwa import online_meetings as rows
 from conference.storage.users import User
 from schemas.terms import MeetingType, UserType
-
-_KEY_ALPHABET = string.ascii_uppercase + string.digits
-_KEY_LENGTH = 8
-_CONFERENCE_DIGITS = 9
-_TRIES = 5
-"""For ids that nobody has: the first ones are taken once in a long while."""
 
 Check = Callable[[OnlineMeeting], None]
 """Looks at the meeting under its lock, and raises what speaks against changing it."""
@@ -80,7 +73,7 @@ class OnlineMeetingService:
         async with self._pool.acquire() as conn, conn.transaction():
             unseen = await rows.without_details(conn, user_id)
             for meeting in (await meetings.read_all(conn, unseen)).values():
-                await self._adopt(conn, meeting)
+                await online_meeting_ids.adopt(conn, meeting, self._defaults)
             return await self._described(conn, await rows.of_owner(conn, user_id))
 
     async def get(self, by: UUID, online_meeting_id: str) -> OnlineMeeting:
@@ -111,31 +104,26 @@ class OnlineMeetingService:
     ) -> OnlineMeeting:
         """What `wishes` leave open returns to its default. Raises NotFound, BadRequest, and what `check` raises."""
         async with self._pool.acquire() as conn:
-            details = await self._own(conn, by, online_meeting_id)
-        decided = self._settled(details, wishes)
+            settled = await self._own(conn, by, online_meeting_id)
+            organizer = await _user(conn, by)
 
         async def make(conn: Connection, before: Meeting) -> Command:
-            organizer = await _user(conn, by)
+            nonlocal settled
+            details = await self._own(conn, by, online_meeting_id)
             current = await self._one(conn, details)
             check(current)
-            await rows.update(conn, decided)
+            settled = self._settled(details, wishes)
+            await rows.update(conn, settled)
             return await self._arranged(conn, before, current, wishes, organizer, details)
 
-        applied = await self._changes.apply_made(details.meeting_id, make)
-        async with self._pool.acquire() as conn:
-            organizer = await _user(conn, by)
-        return described(applied.meeting, decided, organizer, {}, self._site)
+        applied = await self._changes.apply_made(settled.meeting_id, make)
+        return described(applied.meeting, settled, organizer, {}, self._site)
 
     async def delete(self, by: UUID, online_meeting_id: str) -> None:
         """With everything that is attached to it. Raises NotFound."""
         async with self._pool.acquire() as conn:
             details = await self._own(conn, by, online_meeting_id)
         await self._service.delete(by, details.meeting_id)
-
-    @property
-    def assigns(self) -> bool:
-        """Whether everybody has a meeting of their own that lasts."""
-        return self._assigned
 
     async def assigned(self, user_id: UUID) -> OnlineMeeting:
         """The user's own lasting meeting, made at the first look. Raises NotFound where there are none."""
@@ -173,7 +161,7 @@ class OnlineMeetingService:
 
     async def by_key(self, online_meeting_id: str) -> OnlineMeeting | None:
         async with self._pool.acquire() as conn:
-            details = await _by_key(conn, online_meeting_id)
+            details = await online_meeting_ids.find(conn, online_meeting_id)
             return await self._one(conn, details) if details else None
 
     async def of_meeting(self, meeting_id: UUID) -> OnlineMeeting | None:
@@ -183,7 +171,7 @@ class OnlineMeetingService:
                 meeting = await meetings.read(conn, meeting_id)
                 if meeting is None:
                     return None
-                details = await self._adopt(conn, meeting)
+                details = await online_meeting_ids.adopt(conn, meeting, self._defaults)
             return await self._one(conn, details)
 
     async def _by_join_code(self, code: str) -> OnlineMeeting | None:
@@ -194,7 +182,7 @@ class OnlineMeetingService:
     # --- reading ------------------------------------------------------------------------------
 
     async def _own(self, conn: Connection, by: UUID, online_meeting_id: str) -> Details:
-        details = await _by_key(conn, online_meeting_id)
+        details = await online_meeting_ids.find(conn, online_meeting_id)
         if details is None or details.owner_id != by:
             raise NotFound("you have no such online meeting")
         return details
@@ -236,17 +224,8 @@ class OnlineMeetingService:
         )
 
     def _details(self, meeting: Meeting, wishes: Wishes) -> Details:
-        return self._settled(self._plain_details(meeting.id, meeting.owner_id), wishes)
-
-    def _plain_details(self, meeting_id: UUID, owner_id: UUID) -> Details:
-        return Details(
-            meeting_id=meeting_id,
-            owner_id=owner_id,
-            online_meeting_id=_new_key(),
-            conference_id=_new_conference_id(),
-            entry_exit_announcement=self._defaults.entry_exit_announcement,
-            phone_user_admission=self._defaults.phone_user_admission,
-        )
+        plain = online_meeting_ids.plain_details(meeting.id, meeting.owner_id, self._defaults)
+        return self._settled(plain, wishes)
 
     def _settled(self, details: Details, wishes: Wishes) -> Details:
         """With what an organizer decides of them."""
@@ -268,7 +247,7 @@ class OnlineMeetingService:
         listed |= dict.fromkeys(leaders, UserType.MODERATOR)
         meeting, told = lifecycle.created(replace(draft, members=listed), draft.created_at)
         await meetings.insert(conn, meeting)
-        details = await _insert_details(conn, details, meeting)
+        details = await online_meeting_ids.insert(conn, details, meeting)
         await outbox.add(conn, meeting.id, told, self._new_id)
         return described(meeting, details, organizer, {}, self._site)
 
@@ -310,44 +289,6 @@ class OnlineMeetingService:
         leaders = nobody.union(*(found.get(address, nobody) for address in door.leaders))
         attendees = nobody.union(*(found.get(address, nobody) for address in door.attendees))
         return leaders, attendees
-
-    async def _adopt(self, conn: Connection, meeting: Meeting) -> Details:
-        """The details of a meeting that another family made; two that look first at once find the same."""
-        details = replace(self._plain_details(meeting.id, meeting.owner_id), lasting=True)
-        return await _insert_details(conn, details, meeting)
-
-
-async def _insert_details(conn: Connection, details: Details, meeting: Meeting) -> Details:
-    """These, or those that the meeting has by now. Raises NotFound when the meeting is gone."""
-    for _ in range(_TRIES):
-        if await rows.insert(conn, details, meeting.created_at):
-            return details
-        if known := await rows.of_meeting(conn, meeting.id):
-            return known
-        details = _with_new_ids(details)
-    raise no_such_meeting()
-
-
-async def _by_key(conn: Connection, online_meeting_id: str) -> Details | None:
-    key = online_meeting_id.upper()
-    if len(key) != _KEY_LENGTH or not set(key) <= set(_KEY_ALPHABET):
-        return None
-    return await rows.by_id(conn, key)
-
-
-def _with_new_ids(details: Details) -> Details:
-    return replace(details, online_meeting_id=_new_key(), conference_id=_new_conference_id())
-
-
-def _new_key() -> str:
-    return "".join(secrets.choice(_KEY_ALPHABET) for _ in range(_KEY_LENGTH))
-
-
-def _new_conference_id() -> str:
-    """Of the same length always, for people who type it."""
-    return str(
-        10 ** (_CONFERENCE_DIGITS - 1) + secrets.randbelow(9 * 10 ** (_CONFERENCE_DIGITS - 1))
-    )
 
 
 async def _user(conn: Connection, user_id: UUID) -> User:
