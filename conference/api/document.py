@@ -17,6 +17,9 @@ come as events on the channel.
 
 Ids are UUIDs, and what is not one is not found. Names of values (`permanent`, `ACCEPTED` ...) may be written in any
 case. Dates carry their offset. What is not set is left out. A refusal has the form of `Problem`.
+
+UCWA is another way to the same meetings: begin at `/ucwa` and follow links, in JSON or XML. Its addresses are
+listed here to be looked up, not to be built; its refusals have the form of `Fault`.
 """
 
 

@@ -12,6 +12,17 @@ from sfu.rtp import rtcp, twcc
 _INTERESTING = (0, 1, 2, 0x0F, 0x10, 0x7F, 0x80, 0x8F, 0xC8, 0xCD, 0xCE, 0xFF)
 
 
+_UCWA = [
+    b'{"subject":"a","attendees":["sip:bob@example.com"],"n":11,"at":"\\/Date(1360199838000)\\/","x":{"y":[]}}',
+    b'<?xml version="1.0" encoding="utf-8"?><input xmlns="http://schemas.microsoft.com/rtc/2012/03/ucwa">'
+    b'<property name="id">917823</property><propertyList name="tags"><item>a</item></propertyList></input>',
+    b"--B\r\nContent-Type: application/http; msgtype=request\r\n\r\nGET /ucwa HTTP/1.1\r\n"
+    b"Accept: application/xml;q=0.9, */*\r\nData: {}\r\n\r\n{}\r\n--B--\r\n",
+    b"Content-Type: application/http; msgtype=request\r\n\r\nPOST /ucwa?a=b HTTP/1.1\r\n\r\n{}",
+    b'text/html;q="0.5";x="a,\\"b", application/vnd.microsoft.com.ucwa+xml;q=0.8, application/json; charset=utf-8',
+]
+
+
 def _rtp(first: int, payload_type: int, rest: bytes) -> bytes:
     return struct.pack("!BBHII", first, payload_type, 7, 900, 1000) + rest
 
@@ -63,6 +74,7 @@ def seeds() -> list[bytes]:
         rtcp.build(feedback),
         twcc.write(feedback[0]),
         _stun(),
+        *_UCWA,
     ]
 
 

@@ -6,6 +6,7 @@ agree, it checks that as well.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 from collections.abc import Callable
@@ -13,6 +14,10 @@ from collections.abc import Callable
 from pylibsrtp import Error as SrtpError
 from pylibsrtp import Policy, Session
 
+from conference.api.ucwa import multipart, negotiate
+from conference.api.ucwa.multipart import Part
+from conference.api.ucwa.reading import body_inputs
+from conference.errors import BadRequest, DomainError
 from sfu import stun
 from sfu.path import Codec, LegSpec, PacketPath, Source, TrackSpec
 from sfu.rtp import extensions, header, keyframe, rtcp, rtx, twcc, vp8
@@ -88,6 +93,61 @@ def read_stun(data: bytes) -> None:
     assert isinstance(stun.authentic(check, "password"), bool)
 
 
+def read_json_inputs(data: bytes) -> None:
+    _read_inputs(data, "application/json")
+
+
+def read_xml_inputs(data: bytes) -> None:
+    _read_inputs(data, "application/xml")
+
+
+def _read_inputs(data: bytes, content_type: str) -> None:
+    try:
+        found = body_inputs(data, content_type)
+    except DomainError as error:
+        raise _refused(error) from None
+    for name, _ in found.items():
+        for read in (found.text, found.texts, found.flag, found.date, found.required):
+            with contextlib.suppress(BadRequest):
+                read(name)
+        with contextlib.suppress(BadRequest):
+            found.number(name, -5, 5)
+
+
+def read_batch(data: bytes) -> None:
+    """The bytes are a body; or, with a boundary in front of them, a part."""
+    content_type = 'multipart/batching; boundary="B"'
+    for body in (data, b"--B\r\n" + data + b"\r\n--B--\r\n"):
+        try:
+            parts = multipart.read(body, content_type, 100)
+        except DomainError as error:
+            raise _refused(error) from None
+        assert 0 < len(parts) <= 101
+        for part in parts:
+            if isinstance(part, Part):
+                assert part.method.isupper()
+                assert not any("\n" in value for value in part.headers.values())
+    answered = [(200, {"Content-Type": "text/plain"}, b"x")] * 2
+    written = multipart.write(answered, "B")
+    assert written.count(b"--B\r\n") == 2
+
+
+def read_accept(data: bytes) -> None:
+    text = data.decode("latin-1")
+    form = negotiate.form_or_json(text)
+    assert form.syntax in form.media_type
+    negotiate.wants_html(text)
+    negotiate.parameterized(text)
+    with contextlib.suppress(DomainError):
+        negotiate.syntax_of(text)
+
+
+def _refused(error: DomainError) -> ValueError:
+    """A refusal is what malformed input is to get; the server's own fault is none."""
+    assert error.message
+    return ValueError(error.message)
+
+
 PARSERS: dict[str, Target] = {
     "rtp": read_rtp,
     "rtx": read_rtx,
@@ -96,6 +156,10 @@ PARSERS: dict[str, Target] = {
     "rtcp": read_rtcp,
     "feedback": read_feedback,
     "stun": read_stun,
+    "ucwa-json": read_json_inputs,
+    "ucwa-xml": read_xml_inputs,
+    "ucwa-batch": read_batch,
+    "ucwa-accept": read_accept,
 }
 
 

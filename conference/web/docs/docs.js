@@ -3,7 +3,8 @@ import { example, objectBehind, resolve, typeName, variants } from "./schema.js"
 /** Draws /openapi.json: a list of operations, a card for each, and a form to try it. No outside request. */
 
 const TOKEN = "parley.token"; // the web client keeps it under the same name
-const VERBS = ["get", "post", "put", "delete"];
+const VERBS = ["get", "post", "put", "delete", "options"];
+const FORM = "application/x-www-form-urlencoded";
 
 function element(tag, properties = {}, ...children) {
   const { class: classes, ...rest } = properties;
@@ -148,7 +149,17 @@ function request(spec, operation) {
 }
 
 function bodySchema(operation) {
-  return operation.requestBody?.content["application/json"].schema;
+  const type = bodyType(operation);
+  return type && operation.requestBody.content[type].schema;
+}
+
+function bodyType(operation) {
+  return Object.keys(operation.requestBody?.content ?? {})[0];
+}
+
+/** What is written here is JSON; some bodies are sent as forms. */
+function encoded(type, text) {
+  return type === FORM ? new URLSearchParams(JSON.parse(text)).toString() : text;
 }
 
 function responses(spec, operation) {
@@ -192,13 +203,13 @@ function tryForm(spec, path, verb, operation) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     send.disabled = true;
-    await attempt(path, verb, inputs, body, verdict, output);
+    await attempt(path, verb, inputs, body, bodyType(operation), verdict, output);
     send.disabled = false;
   });
   return form;
 }
 
-async function attempt(path, verb, inputs, body, verdict, output) {
+async function attempt(path, verb, inputs, body, type, verdict, output) {
   const headers = {};
   const query = new URLSearchParams();
   let address = path;
@@ -212,7 +223,7 @@ async function attempt(path, verb, inputs, body, verdict, output) {
   }
   const token = document.querySelector("#token").value.trim();
   if (token) headers.Authorization = `Bearer ${token}`;
-  if (body) headers["Content-Type"] = "application/json";
+  if (body) headers["Content-Type"] = type;
   if (query.size) address += `?${query}`;
   output.classList.remove("hidden");
   verdict.className = "status";
@@ -220,7 +231,8 @@ async function attempt(path, verb, inputs, body, verdict, output) {
   output.textContent = "";
   try {
     const begun = performance.now();
-    const response = await fetch(address, { method: verb.toUpperCase(), headers, body: body?.value });
+    const sent = body ? encoded(type, body.value) : undefined;
+    const response = await fetch(address, { method: verb.toUpperCase(), headers, body: sent });
     const text = await response.text();
     verdict.textContent = `${response.status} · ${Math.round(performance.now() - begun)} ms`;
     if (response.ok) verdict.classList.add("ok");
