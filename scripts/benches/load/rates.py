@@ -9,7 +9,7 @@ from load.bouts import Bout, Plan, say, set_up
 from load.dtls import Identity
 from load.report import Row
 
-_CLIMB_STEPS = 10
+_CLIMB_STEPS = 12
 _FIRST_SHARE = 1 / 16
 _LEAST_SHARE = 1 / 1024
 _JOINING_SHARE = 1 / 64
@@ -31,7 +31,7 @@ async def climb(load: shapes.Load, plan: Plan, identity: Identity) -> list[Row]:
         try:
             bout.pace(_FIRST_SHARE)
             await bout.warm_up(plan.warm_up)
-            rows.append(await _highest_share(bout, plan))
+            rows.append(await highest_share(bout, plan))
         finally:
             await bout.close()
     return rows
@@ -47,7 +47,7 @@ async def occupy(load: shapes.Load, plan: Plan, identity: Identity) -> list[Row]
             continue
         try:
             await bout.warm_up(plan.warm_up)
-            share = await _share_for(load.cpu_goal, bout)
+            share = await share_for(load.cpu_goal, bout)
             for _ in range(plan.runs):
                 bout.windows.append(await bout.meter.window(plan.seconds, plan.latency_seconds))
             rows.append(await bout.row(bout.windows, round(share, 4)))
@@ -56,7 +56,7 @@ async def occupy(load: shapes.Load, plan: Plan, identity: Identity) -> list[Row]
     return rows
 
 
-async def _share_for(goal: float, bout: Bout) -> float:
+async def share_for(goal: float, bout: Bout) -> float:
     """By trial windows, each as much more or less as the last one was off."""
     share = 1.0
     for _ in range(_GOAL_STEPS):
@@ -71,7 +71,7 @@ async def _share_for(goal: float, bout: Bout) -> float:
     return share
 
 
-async def _highest_share(bout: Bout, plan: Plan) -> Row:
+async def highest_share(bout: Bout, plan: Plan) -> Row:
     """From little upwards, by what its CPU seems to allow, then halving what is left.
 
     Never far above what it can: a server with seconds of backlog would spoil the next window.
@@ -92,8 +92,10 @@ async def _highest_share(bout: Bout, plan: Plan) -> Row:
 
 
 def _step(row: Row) -> float:
-    """How much more to try: to 85 % of a core, at least a third and at most eight times."""
-    return max(1.33, min(8.0, 85 / max(row.cpu_percent, 1.0)))
+    """How much more to try: to 85 % of a core, at least half as much again (more in a batch costs less) and at most
+    eight times.
+    """
+    return max(1.5, min(8.0, 85 / max(row.cpu_percent, 1.0)))
 
 
 async def _at_share(bout: Bout, plan: Plan, share: float) -> Row:

@@ -71,7 +71,8 @@ class Load:
 
     def occupying(self, percent: float, suffix: str) -> Load:
         """The same people at the rate at which the server takes so much of a core."""
-        return replace(self, name=self.name + suffix, cpu_goal=percent)
+        title = f"{self.title}, at {percent:g} % of a core"
+        return replace(self, name=self.name + suffix, title=title, cpu_goal=percent)
 
 
 def fan(
