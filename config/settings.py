@@ -126,16 +126,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether everybody has an online meeting of their own that lasts."""
     ucwa_access_level: AccessLevel = "SameEnterprise"
     """Who walks in, where an organizer does not say: Locked, Invited, SameEnterprise, Everyone."""
-    ucwa_access_levels: list[AccessLevel] = msgspec.field(
+    ucwa_access_levels: Annotated[list[AccessLevel], msgspec.Meta(min_length=1)] = msgspec.field(
         default_factory=lambda: list(get_args(AccessLevel))
     )
     """What an organizer may choose, here and below."""
     ucwa_leader_assignment: LeaderAssignment = "Disabled"
     """Who leads on entering, where an organizer does not say: Disabled, SameEnterprise, Everyone."""
-    ucwa_leader_assignments: list[LeaderAssignment] = msgspec.field(
-        default_factory=lambda: list(get_args(LeaderAssignment))
+    ucwa_leader_assignments: Annotated[list[LeaderAssignment], msgspec.Meta(min_length=1)] = (
+        msgspec.field(default_factory=lambda: list(get_args(LeaderAssignment)))
     )
-    ucwa_announcements: list[Announcement] = msgspec.field(
+    ucwa_announcements: Annotated[list[Announcement], msgspec.Meta(min_length=1)] = msgspec.field(
         default_factory=lambda: list(get_args(Announcement))
     )
     """Of entryExitAnnouncement, which is kept for clients: nobody announces here."""

@@ -15,7 +15,7 @@ from conference.domain.door import AccessLevel, Door, LeaderAssignment
 from conference.domain.meeting import Change, Command, Meeting
 from conference.domain.policy import require_owner
 from conference.errors import BadRequest
-from schemas.terms import Term, UserType
+from schemas.terms import QueueStatus, Term, UserType
 
 _PAST_MOST = timedelta(days=366)
 _FUTURE_MOST = timedelta(days=3653)
@@ -268,9 +268,13 @@ def arrange(meeting: Meeting, command: Arrange, now: datetime) -> Change:
 
 
 def _remaining(meeting: Meeting, command: Arrange) -> dict[UUID, UserType]:
-    """The access list without the released; one who is in the meeting stays on it as long as they are."""
+    """The access list without the released; one who is in the meeting, or was let in, stays on it for now."""
+    let_in = {
+        entry.user_id for entry in meeting.queue.values() if entry.status is QueueStatus.ACCEPTED
+    }
+    stay = let_in | meeting.participants.keys()
     return {
         user: UserType.REGISTERED if user in command.released else role
         for user, role in meeting.members.items()
-        if user not in command.released or user in meeting.participants
+        if user not in command.released or user in stay
     }

@@ -361,6 +361,17 @@ async def test_a_meeting_of_the_meeting_api_is_an_online_meeting(
     assert members == {person.id: "moderator", bob.id: "moderator"}
 
 
+async def test_looking_first_at_once(api: Api, alice: Program) -> None:
+    person = api.person("alice")
+    for _ in range(5):
+        await person.new_meeting()
+    address = (await alice.dashboard()).link(*MEETINGS)
+    answers = await asyncio.gather(*(alice.get(address) for _ in range(6)))
+    assert [answer.status for answer in answers] == [200] * 6
+    assert len({str(answer.json) for answer in answers}) == 1
+    assert len(answers[0].embedded("myOnlineMeeting")) == 5
+
+
 async def test_whoever_is_listed_and_known_is_a_member(api: Api, alice: Program) -> None:
     bob, carol = await api.people("bob", "carol")
     created = await scheduled(

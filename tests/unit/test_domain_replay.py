@@ -16,6 +16,7 @@ from conference.domain.decide import decide
 from conference.domain.door import AccessLevel, Door, LeaderAssignment
 from conference.domain.facts import Outgoing
 from conference.domain.meeting import Command, Meeting
+from conference.domain.online_meeting import Arrange
 from conference.errors import DomainError
 from schemas.terms import MeetingType, QueueStatus, QueueUpdateStatus, StreamType, UserType
 
@@ -67,6 +68,8 @@ def gone(draw: st.DrawFn) -> Command:
     return admission.ChannelGone(queue_id=queue_of(draw(user), draw(st.integers(0, 1))))
 
 
+groups = st.frozensets(user, max_size=3)
+
 commands = st.one_of(
     joining(),
     joining(),
@@ -75,6 +78,16 @@ commands = st.one_of(
     st.builds(lifecycle.Stop, by=user),
     st.builds(admission.Leave, by=user),
     st.builds(admission.Eject, by=user, user=user),
+    st.builds(
+        Arrange,
+        by=st.just(OWNER),
+        name=st.just("y"),
+        expiration=st.none(),
+        door=doors.filter(bool),
+        leaders=groups,
+        attendees=groups,
+        released=groups,
+    ),
     st.builds(
         admission.UpdateQueued,
         by=st.sampled_from([OWNER, OWNER, *OTHERS]),

@@ -153,7 +153,10 @@ def _meetings(views: MeetingViews) -> list[Operation]:
             tag="meetings",
             parameters=[_MEETING],
             returns={204: None},
-            refuses={403: _NOT_MEMBER, 404: _NO_MEETING},
+            refuses={
+                403: f"{_NOT_MEMBER}; an online meeting: you are not its owner",
+                404: _NO_MEETING,
+            },
         ),
         Operation(
             id="startMeeting",
@@ -175,7 +178,10 @@ def _meetings(views: MeetingViews) -> list[Operation]:
             tag="meetings",
             parameters=[_MEETING],
             returns={200: wire.Meeting},
-            refuses={403: _NOT_MEMBER, 404: _NO_MEETING},
+            refuses={
+                403: f"{_NOT_MEMBER}; an online meeting: you are not a moderator",
+                404: _NO_MEETING,
+            },
         ),
     ]
 
@@ -191,7 +197,8 @@ def _attendance(views: MeetingViews) -> list[Operation]:
             summary="Join a meeting, or its waiting room",
             description=(
                 "Into a scheduled meeting moderators walk straight; everyone else waits until a moderator "
-                "lets them in, and then joins again. Joining from another channel takes over from the first."
+                "lets them in, and then joins again. An online meeting of UCWA lets in whom its organizer says, and "
+                "the first one in starts it. Joining from another channel takes over from the first."
             ),
             tag="attendance",
             parameters=[

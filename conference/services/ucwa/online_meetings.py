@@ -71,9 +71,7 @@ class OnlineMeetingService:
     async def of_organizer(self, user_id: UUID) -> list[OnlineMeeting]:
         """All of the user's own, the assigned one included once it is there. Oldest first."""
         async with self._pool.acquire() as conn, conn.transaction():
-            unseen = await rows.without_details(conn, user_id)
-            for meeting in (await meetings.read_all(conn, unseen)).values():
-                await online_meeting_ids.adopt(conn, meeting, self._defaults)
+            await self._adopt_all(conn, user_id)
             return await self._described(conn, await rows.of_owner(conn, user_id))
 
     async def get(self, by: UUID, online_meeting_id: str) -> OnlineMeeting:
@@ -178,6 +176,15 @@ class OnlineMeetingService:
         async with self._pool.acquire() as conn:
             found = await glances.by_join_code(conn, code)
         return await self.of_meeting(found.id) if found else None
+
+    async def _adopt_all(self, conn: Connection, owner_id: UUID) -> None:
+        """In turn with others who do, as they might wait for each other's rows."""
+        if not await rows.without_details(conn, owner_id):
+            return
+        await rows.lock_owner(conn, owner_id)
+        unseen = await rows.without_details(conn, owner_id)
+        for meeting in (await meetings.read_all(conn, unseen)).values():
+            await online_meeting_ids.adopt(conn, meeting, self._defaults)
 
     # --- reading ------------------------------------------------------------------------------
 
