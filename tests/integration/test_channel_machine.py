@@ -194,7 +194,7 @@ class ChannelMachine(RuleBasedStateMachine):
             assert found == Batch([b"%d" % number for number in expected])
             self._stream_is_replaced()
 
-    @rule(offset=st.integers(-3, 3))
+    @rule(offset=st.sampled_from([0, 0, 0, 0, 1, 1, 1, 2, -1]))
     def poll_patiently(self, offset: int) -> None:
         """Which comes back with what it held when its time is over."""
         ack = max(1, self.model.batch + offset)
@@ -309,7 +309,7 @@ def test_the_scripts_do_what_the_model_does(
     run_state_machine_as_test(
         ChannelMachine,
         settings=settings(
-            max_examples=40,
+            max_examples=80,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
