@@ -88,6 +88,8 @@ class Shared:
 class Ucwa:
     def __init__(self, shared: Shared) -> None:
         self._settings = settings = shared.settings
+        self._now = shared.now
+        self._lobby_wait = timedelta(seconds=settings.ucwa_lobby_wait)
         self.applications = ApplicationService(
             shared.pool,
             shared.channels,
@@ -146,6 +148,7 @@ class Ucwa:
         await self.applications.sweep()
         await self.sign_in.sweep()
         await self.people.sweep()
+        await self.conversations.sweep(self._now() - self._lobby_wait)
 
     def _endpoints(self) -> list[Endpoint]:
         return [

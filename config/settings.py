@@ -107,6 +107,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """People in a meeting; whoever joins by UCWA after that gets TooManyParticipants."""
     ucwa_lobby_size_max: Annotated[int, msgspec.Meta(ge=1)] = 250
     """People in a meeting's lobby; whoever joins by UCWA after that gets TooManyLobbyParticipants."""
+    ucwa_lobby_wait: Seconds = 1800.0
+    """Who came to a lobby by UCWA and was not let in for this long is disconnected."""
     ucwa_tombstones: Seconds = 86_400.0
     """For how long an application that ended is told apart from one that never was."""
     ucwa_resume_after: Seconds = 120.0

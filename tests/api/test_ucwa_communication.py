@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from rig_meetings import Api, Json
+from rig_meetings import SECRET, Api, Json
 from ucwa_meeting import hrefs, join, joined, many, started, uri_of
 from ucwa_meeting import program as another
-from ucwa_rig import Program, running_ucwa
+from ucwa_rig import Program, running_ucwa, told
+
+from conference.tokens import issue, user_named
 
 
 @pytest.fixture
@@ -107,6 +110,47 @@ async def test_an_ad_hoc_meeting_is_joined_by_who_starts_it(alice: Program, api:
     assert [item["name"] for item in own] == ["Coffee"]
 
 
+async def test_its_applications_channels_are_told(alice: Program) -> None:
+    """Of medium urgency: later than at once. What changes nothing is not told."""
+    address = (await alice.dashboard()).link("communication", "self")
+    for _ in range(2):
+        await alice.put(address, {"phoneNumber": "tel:+1"})
+    (event,) = await alice.events()
+    assert told([event]) == ["updated communication"]
+    assert event["sender"]["rel"] == "communication"
+    assert event["_embedded"]["communication"] == (await alice.get(address)).json
+
+
+@pytest.mark.parametrize(
+    ("scope", "may"),
+    [
+        ("Conversations.Initiate", {"join": 201, "start": 201, "conversation": 403}),
+        ("Conversations.Receive", {"join": 403, "start": 403, "conversation": 404}),
+        ("Meetings.ReadWrite", {"join": 403, "start": 201, "conversation": 403}),
+        ("User.ReadWrite", {"join": 403, "start": 403, "conversation": 403}),
+    ],
+)
+async def test_scopes(alice: Program, api: Api, scope: str, may: dict[str, int]) -> None:
+    uri = await uri_of(alice, await started(alice))
+    token = issue(
+        SECRET,
+        user=user_named("bob"),
+        scope=[scope],
+        now=datetime.now(UTC),
+        lifetime=timedelta(hours=1),
+    )
+    bob = Program(api, "bob", token)
+    await bob.start()
+    hub = await bob.dashboard()
+    calls = {
+        "join": bob.post(hub.link("communication", "joinOnlineMeeting"), {"onlineMeetingUri": uri}),
+        "start": bob.post(hub.link("communication", "startOnlineMeeting"), {}),
+        "conversation": bob.get(f"{bob.application}/communication/conversations/{uuid4()}"),
+    }
+    for name, call in calls.items():
+        assert (await call).status == may[name], name
+
+
 async def test_an_invitation_says_what_was_asked(alice: Program) -> None:
     address = (await alice.dashboard()).link("communication", "startOnlineMeeting")
     begun = await alice.post(address, {"operationId": "op-1", "subject": "Coffee"})
@@ -115,6 +159,7 @@ async def test_an_invitation_says_what_was_asked(alice: Program) -> None:
     assert found.json["direction"] == "Outgoing"
     assert found.json["state"] == "Connected"
     assert found.json["operationId"] == "op-1"
+    assert found.embedded("from")["name"] == "Alice"
     assert "cancel" not in found.json["_links"], "it is completed"
     assert (await alice.post(f"{found.href}/cancel")).status == 404
 

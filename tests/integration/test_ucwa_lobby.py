@@ -384,6 +384,21 @@ async def test_a_program_that_falls_silent_is_out(impatient: Api) -> None:
     assert (await bob.catch_up())[-1] == "deleted conversation"
 
 
+async def test_nobody_waits_for_ever(database_url: str, redis_url: str, tmp_path: Path) -> None:
+    settings = {"sweep_interval": 0.1, "ucwa_lobby_wait": 0.5}
+    async with running_ucwa(database_url, redis_url, tmp_path, **settings) as api:
+        alice, bob = Apart(api, api, "alice"), Apart(api, api, "bob")
+        for one in (alice, bob):
+            await one.start()
+        uri = await scheduled(alice)
+        alices = await joined(alice, uri)
+        assert (await join(bob, uri)).status == 201
+        await asyncio.wait_for(_follow(bob, {"deleted conversation"}), WITHIN)
+        assert bob.told[-3] == "completed onlineMeetingInvitation"
+        await alice.catch_up()
+        await alice.agrees(alices.href)
+
+
 async def _follow(program: Apart, lines: set[str]) -> None:
     """Read until all of these were told."""
     while not lines <= set(program.told):

@@ -51,7 +51,7 @@ def _item(event: ConversationNews, step: Step, people: dict[UUID, Person]) -> Ne
     sender = Target(rel="conversation", href=hrefs.conversation(meeting_id))
     match step.what:
         case "onlineMeetingInvitation":
-            return _invitation(event, step)
+            return _invitation(event, step, people.get(event.viewer))
         case "conversation":
             return _conversation(event, step)
         case "onlineMeeting":
@@ -74,12 +74,12 @@ def _item(event: ConversationNews, step: Step, people: dict[UUID, Person]) -> Ne
             assert_never(step.what)
 
 
-def _invitation(event: ConversationNews, step: Step) -> NewsItem:
+def _invitation(event: ConversationNews, step: Step, sender: Person | None) -> NewsItem:
     """Completed with success in the meeting; with failure when the way there ended."""
     assert event.invitation is not None, "an event of joining carries its invitation"
     link = Target(rel="onlineMeetingInvitation", href=hrefs.invitation(event.invitation.id))
     if step.type != "completed":
-        resource = invitation(event.meeting_id, event.invitation, "Connecting")
+        resource = invitation(event.meeting_id, event.invitation, "Connecting", sender)
         return NewsItem(sender=_COMMUNICATION, type=step.type, link=link, resource=resource)
     failed = event.conversation is None
     state = "Disconnected" if failed else "Connected"
@@ -89,7 +89,7 @@ def _invitation(event: ConversationNews, step: Step) -> NewsItem:
         link=link,
         status="Failure" if failed else "Success",
         reason=_reason(event.ending or "Canceled") if failed else None,
-        resource=invitation(event.meeting_id, event.invitation, state),
+        resource=invitation(event.meeting_id, event.invitation, state, sender),
     )
 
 

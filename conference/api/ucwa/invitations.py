@@ -6,10 +6,11 @@ from uuid import UUID
 
 from conference.api.ucwa import hrefs
 from conference.api.ucwa.call import Call, Endpoint, Reply
+from conference.api.ucwa.participants import local_participant
 from conference.api.ucwa.path import EITHER
 from conference.api.ucwa.resource import Link, Resource, Value
 from conference.services.ucwa.conversations import ConversationService
-from schemas.ucwa_conversations import InvitationView, Modality
+from schemas.ucwa_conversations import InvitationView, Modality, Person
 
 
 class InvitationViews:
@@ -20,15 +21,19 @@ class InvitationViews:
         found = await self._service.by_invitation(call.app, call.params["invitationId"])
         state = "Connected" if found.sight.standing == "in" else "Connecting"
         asked = found.conversation.invitation
-        return Reply(resource=invitation(found.meeting.id, asked, state))
+        own = found.people.get(call.app.user_id)
+        return Reply(resource=invitation(found.meeting.id, asked, state, own))
 
     async def cancel(self, call: Call) -> Reply:
         await self._service.cancel(call.app, call.params["invitationId"])
         return Reply(status=204)
 
 
-def invitation(meeting_id: UUID, asked: InvitationView, state: str) -> Resource:
-    """`state`: Connecting (also in the lobby), Connected or Disconnected. Only what is open can be cancelled."""
+def invitation(
+    meeting_id: UUID, asked: InvitationView, state: str, sender: Person | None = None
+) -> Resource:
+    """`state`: Connecting (also in the lobby), Connected or Disconnected. Only what is open can be cancelled.
+    `sender`: the user, where their name is at hand."""
     href = hrefs.invitation(asked.id)
     properties: dict[str, Value] = {
         "availableModalities": [modality.value for modality in Modality],
@@ -49,7 +54,14 @@ def invitation(meeting_id: UUID, asked: InvitationView, state: str) -> Resource:
         links["from"] = Link(hrefs.local_participant(meeting_id))
     if state == "Connecting":
         links["cancel"] = Link(f"{href}/cancel")
-    return Resource(rel="onlineMeetingInvitation", href=href, properties=properties, links=links)
+    own = local_participant(meeting_id, sender, rel="participant") if sender else None
+    return Resource(
+        rel="onlineMeetingInvitation",
+        href=href,
+        properties=properties,
+        links=links,
+        embedded={"from": own} if own else {},
+    )
 
 
 def endpoints(views: InvitationViews) -> list[Endpoint]:

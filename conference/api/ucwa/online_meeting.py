@@ -28,8 +28,10 @@ class OnlineMeetingViews:
         return Reply(resource=online_meeting(shown, inside=found.sight.standing == "in"))
 
     async def attached(self, call: Call) -> Attached:
-        """Where the extensions of the conversation's meeting are."""
+        """Where the extensions of the conversation's meeting are. Raises NotFound in the lobby."""
         found = await self._service.get(call.app, conversation_id(call))
+        if found.sight.standing != "in":
+            raise NotFound("you are not in the meeting yet")
         address = f"{hrefs.online_meeting(found.meeting.id)}/extensions"
         return Attached(meeting_id=found.meeting.id, address=address)
 

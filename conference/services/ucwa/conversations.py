@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -103,6 +104,16 @@ class ConversationService:
         if found.sight.standing == "in":
             raise NotFound("the invitation is completed; leave the conversation instead")
         await self._meetings.drop_channel(found.meeting.id, found.conversation.queue_id)
+
+    async def sweep(self, waiting_since: datetime) -> None:
+        """Disconnect those who have waited in a lobby since then and were not let in."""
+        async with self._pool.acquire() as conn:
+            forgotten = await conversations.waiting_since(conn, waiting_since)
+        for meeting_id, queue_id in forgotten:
+            try:
+                await self._meetings.drop_channel(meeting_id, queue_id)
+            except NotFound:
+                continue  # the meeting is gone
 
     # --- what leaders do ----------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -109,6 +110,17 @@ async def of_application(conn: Connection, application_id: str) -> list[Conversa
         application_id,
     )
     return [_conversation(row) for row in rows]
+
+
+async def waiting_since(conn: Connection, before: datetime) -> list[tuple[UUID, UUID]]:
+    """(meeting, channel) of applications that came to a lobby before then and still wait."""
+    rows = await conn.fetch(
+        """select c.meeting_id, c.queue_id from ucwa_conversations c
+           join queue_entries q on q.meeting_id = c.meeting_id and q.queue_id = c.queue_id
+           where q.queued_at < $1""",
+        before,
+    )
+    return [(row["meeting_id"], row["queue_id"]) for row in rows]
 
 
 async def anonymous_users(conn: Connection, meeting_id: UUID) -> frozenset[UUID]:
