@@ -248,6 +248,10 @@ class PacketPath(Protocol):
         """Audio tracks that got packets with a level since the last call."""
         ...
 
+    def media_in(self) -> int:
+        """Authentic RTP packets so far, as `counters` has them under `in_rtp`, for who asks often."""
+        ...
+
     def counters(self) -> dict[str, int]:
         """Packets and bytes in and out, drops by reason, forwarding-time histogram; names in `sfu.counters`."""
         ...

@@ -271,6 +271,9 @@ class PythonPath(PacketPath):
     def levels(self) -> list[Levels]:
         return self._router.levels()
 
+    def media_in(self) -> int:
+        return self._counters.in_rtp
+
     def counters(self) -> dict[str, int]:
         self._forward_time.write(self._counters)
         return msgspec.structs.asdict(self._counters) | self._forward_time.fine()

@@ -159,8 +159,8 @@ class Session:
 
     # the clock
 
-    def catch_up(self, until_us: int) -> None:
-        """Tell viewers of changed feeds, as many as there is time for.
+    def catch_up(self, until_us: int) -> bool:
+        """Tell viewers of changed feeds, as many as there is time for; whether some are left.
 
         One camera in a meeting of a hundred is a hundred offers, of a millisecond each: written in one go
         they would hold up everybody's media.
@@ -170,6 +170,7 @@ class Session:
             del self._behind[user]
             if inbound := self._inbound.get(user):
                 inbound.update()
+        return bool(self._behind)
 
     def tick(self, now_us: int) -> None:
         for inbound in list(self._inbound.values()):

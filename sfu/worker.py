@@ -18,7 +18,7 @@ from uuid import uuid4
 import structlog
 
 from config.settings import Settings
-from schemas.sfu import Notice, WorkerRecord
+from schemas.sfu import Command, Notice, WorkerRecord
 from sfu.addresses import announced, parse_address
 from sfu.connection import Media
 from sfu.control import Control
@@ -29,7 +29,7 @@ from sfu.load import Load
 from sfu.meetings import Meetings
 from sfu.path import Levels
 from sfu.paths import native_available, open_path
-from sfu.session import NoticeBody, Session
+from sfu.session import NoticeBody, Result, Session
 from sfu.streams import Streams
 from sfu.ticker import Ticker
 
@@ -75,7 +75,7 @@ class Worker:
         self.control = Control(
             redis_url,
             self.id,
-            execute=self.meetings.execute,
+            execute=self._execute,
             record=self._record,
             unix_time=time.time,
         )
@@ -86,6 +86,7 @@ class Worker:
         self._ending = asyncio.Event()
         self._now = asyncio.Event()
         self._read_failures = 0
+        self._media_in = 0
 
     async def serve(self) -> None:
         """Forward media and carry out commands until drained or stopped."""
@@ -165,6 +166,11 @@ class Worker:
         ticker.every(1.0, self._expire)
         return ticker
 
+    def _execute(self, command: Command) -> Result:
+        # Viewers may have to be told of what it changes.
+        self._ticker.hurry()
+        return self.meetings.execute(command)
+
     def _read(self) -> None:
         now = now_us()
         try:
@@ -175,6 +181,14 @@ class Worker:
             if self._read_failures & (self._read_failures - 1) == 0:
                 log.exception("read_failed", times=self._read_failures)
 
+        self._hurry_for_media()
+
+    def _hurry_for_media(self) -> None:
+        media_in = self.path.media_in()
+        if media_in != self._media_in:
+            self._media_in = media_in
+            self._ticker.hurry()
+
     def _hear(self, now: int) -> None:
         levels: dict[int, Levels] = {item.track: item for item in self.path.levels()}
         for session in self.meetings:
@@ -182,7 +196,8 @@ class Worker:
 
     def _catch_up(self, now: int) -> None:
         for session in self.meetings:
-            session.catch_up(now + CATCH_UP_US)
+            if session.catch_up(now + CATCH_UP_US):
+                self._ticker.hurry()
 
     def _expire(self, now: int) -> None:
         self.endpoint.expire(now, int(self._settings.peer_timeout * 1_000_000))

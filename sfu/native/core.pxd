@@ -25,7 +25,7 @@ cdef extern from "ingress.h" nogil:
         SrtpCall unprotect_rtcp
         SrtpRemoveCall remove_stream
     ctypedef struct Counters:
-        pass
+        uint64_t in_rtp
     const char* counter_names[]
     ctypedef struct ForwardTime:
         uint64_t count

@@ -450,6 +450,9 @@ cdef class NativePath:
             track.loudest = 127
         return found
 
+    def media_in(self):
+        return self.c.counters.in_rtp
+
     def counters(self):
         cdef uint64_t* values = <uint64_t*>&self.c.counters
         cdef ForwardTime* time = &self.c.forward_time

@@ -123,6 +123,9 @@ class StubPath(PacketPath):
     def levels(self) -> list[Levels]:
         return []
 
+    def media_in(self) -> int:
+        return 0
+
     def counters(self) -> dict[str, int]:
         return {}
 

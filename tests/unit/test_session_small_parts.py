@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
 from sfu import addresses
+from sfu import ticker as ticker_module
 from sfu.load import Load
 from sfu.tasks import end
-from sfu.ticker import Ticker
+from sfu.ticker import IDLE_AFTER_US, Ticker
 from sfu.worker import bind
 
 
@@ -58,16 +60,13 @@ async def test_ticks_go_on_when_one_piece_of_work_fails() -> None:
     now = 0
     called: list[str] = []
 
-    def clock() -> int:
+    def broken(_: int) -> None:
         nonlocal now
         now += 20_000
-        return now
-
-    def broken(_: int) -> None:
         called.append("broken")
         raise RuntimeError("always")
 
-    ticker = Ticker(clock)
+    ticker = Ticker(lambda: now)
     ticker.every(0.02, broken)
     ticker.every(0.1, lambda _: called.append("slow"))
     task = asyncio.create_task(ticker.run())
@@ -77,6 +76,35 @@ async def test_ticks_go_on_when_one_piece_of_work_fails() -> None:
     await end([task])
     assert called.count("broken") >= 10
     assert ticker.failures == called.count("broken")
+
+
+async def test_steps_are_short_only_while_there_is_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ticker_module, "IDLE_STEP", 3600)
+    now = 10 * IDLE_AFTER_US
+    ticked = asyncio.Event()
+    ticker = Ticker(lambda: now)
+    ticker.every(0, lambda _: ticked.set())
+    task = asyncio.create_task(ticker.run())
+
+    async def ticks() -> bool:
+        ticked.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5 * ticker_module.STEP):
+                await ticked.wait()
+        return ticked.is_set()
+
+    assert not await ticks(), "nobody is in a hurry"
+    ticker.hurry()
+    async with asyncio.timeout(5):
+        await ticked.wait()
+    now += IDLE_AFTER_US - 1
+    ticked.clear()
+    async with asyncio.timeout(5):
+        await ticked.wait()
+    now += 1
+    await ticks()
+    assert not await ticks(), "a second has passed"
+    await end([task])
 
 
 async def test_tasks_that_swallow_a_cancellation_end_all_the_same() -> None:
