@@ -211,10 +211,14 @@ def defaults_for(meeting: Meeting, defaults: Defaults) -> Defaults:
 def expiration_of(
     wishes: Wishes, defaults: Defaults, now: datetime, *, lasting: bool
 ) -> datetime | None:
-    """Raises BadRequest as `check_expiration`."""
+    """To the millisecond, which is what the dates of UCWA's JSON tell. Raises BadRequest as `check_expiration`."""
     if wishes.expiration is not None:
-        return check_expiration(wishes.expiration, now)
-    return None if lasting else now + defaults.lifetime
+        return _to_the_millisecond(check_expiration(wishes.expiration, now))
+    return None if lasting else _to_the_millisecond(now + defaults.lifetime)
+
+
+def _to_the_millisecond(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def _besides(own: str, addresses: Sequence[str]) -> tuple[str, ...]:

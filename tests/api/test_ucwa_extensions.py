@@ -104,6 +104,12 @@ async def test_id_and_type_may_be_left_out(alice: Program, address: str) -> None
     assert other.json["id"] != added.json["id"]
 
 
+async def test_data_may_stand_in_the_query(alice: Program, address: str) -> None:
+    added = await alice.post(f"{address}?instanceId=tab-1&id=1&color=red")
+    assert added.status == 201
+    assert own(added) == {"rel": REL, "id": "1", "type": "Undefined", "color": "red"}
+
+
 async def test_values_are_texts(api: Api) -> None:
     alice = await started(api, "alice")
     address = (await meeting(alice)).link("onlineMeetingExtensions")

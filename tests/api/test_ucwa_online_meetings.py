@@ -216,13 +216,11 @@ async def test_a_put_replaces_everything(alice: Program) -> None:
     assert (await alice.get(created.href)).json == changed.json
 
 
-async def test_what_was_read_may_be_put_back(alice: Program) -> None:
-    created = await scheduled(
-        alice,
-        subject="a",
-        leaders=["sip:bob@example.com"],
-        expirationTime="2031-01-01T10:00:00Z",
-    )
+@pytest.mark.parametrize(
+    "expiration", [{}, {"expirationTime": "2031-01-01T10:00:00.1234567Z"}], ids=["default", "given"]
+)
+async def test_what_was_read_may_be_put_back(alice: Program, expiration: dict[str, str]) -> None:
+    created = await scheduled(alice, subject="a", leaders=["sip:bob@example.com"], **expiration)
     body = {
         name: value
         for name, value in created.json.items()

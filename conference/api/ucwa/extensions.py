@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from conference.api.ucwa import etags
 from conference.api.ucwa.call import Call, Endpoint, Reply, Scope
-from conference.api.ucwa.inputs import Given, Inputs, wrong
+from conference.api.ucwa.inputs import Given, wrong
 from conference.api.ucwa.resource import Resource
 from conference.domain.extension import NAME_LONGEST, Extension, ExtensionType
 from conference.services.ucwa.extensions import ONLY, ExtensionService, Revision
@@ -53,7 +53,7 @@ class ExtensionViews:
 
     async def add(self, call: Call) -> Reply:
         at = await self._locate(call)
-        wanted = _revision(call.inputs)
+        wanted = _revision(call)
         extension = Extension(
             id=wanted.id if wanted.id is not None else str(uuid4()),
             type=wanted.type or ExtensionType.UNDEFINED,
@@ -76,7 +76,7 @@ class ExtensionViews:
             call.require_match(etags.of(self._shown(current, at, key)))
 
         changed = await self._service.put(
-            call.caller.user_id, at.meeting_id, key, _revision(call.inputs), match
+            call.caller.user_id, at.meeting_id, key, _revision(call), match
         )
         shown = self._shown(changed, at, key if key == ONLY else changed.id)
         return Reply(resource=shown, etag=etags.of(shown))
@@ -122,14 +122,15 @@ def resource(extension: Extension, address: str, key: str) -> Resource:
 # --- in ---------------------------------------------------------------------------------------
 
 
-def _revision(inputs: Inputs) -> Revision:
+def _revision(call: Call) -> Revision:
+    inputs = call.inputs
     return Revision(
         id=inputs.text("id", NAME_LONGEST),
         type=inputs.choice("type", ExtensionType),
         properties={
             name: _text(name, value)
             for name, value in inputs.items()
-            if value is not None and not _is_ours(name, value)
+            if value is not None and not _is_ours(name, value) and not _is_address(call, name)
         },
     )
 
@@ -141,6 +142,11 @@ def _is_ours(name: str, value: Given) -> bool:
     if name.startswith("_") or not name.strip():
         raise wrong(name, "names that begin with an underscore are reserved")
     return False
+
+
+def _is_address(call: Call, name: str) -> bool:
+    """The inputs of a POST may stand in its query, where the name of the application's instance is too."""
+    return name.lower() == "instanceid" and call.instance_id is not None
 
 
 def _text(name: str, value: Given) -> str:

@@ -42,9 +42,8 @@ class OnlineMeetingViews:
         self._settings = settings
 
     async def all(self, call: Call) -> Reply:
-        user = call.caller.user_id
-        found = await self._service.of_organizer(user)
-        data = await self._extensions.of_meetings(user, [meeting.meeting_id for meeting in found])
+        found = await self._service.of_organizer(call.caller.user_id)
+        data = await self._extensions.of_meetings([meeting.meeting_id for meeting in found])
         shown = [resource(meeting, data.get(meeting.meeting_id, [])) for meeting in found]
         return Reply(resource=collection(shown))
 
@@ -54,8 +53,7 @@ class OnlineMeetingViews:
         return Reply(status=201, resource=shown, location=shown.href, etag=shown.etag)
 
     async def get(self, call: Call) -> Reply:
-        meeting = await self._asked(call)
-        return await self._reply(call, meeting)
+        return await self._reply(await self._asked(call))
 
     async def put(self, call: Call) -> Reply:
         def check(current: OnlineMeeting) -> None:
@@ -64,7 +62,7 @@ class OnlineMeetingViews:
         key = await self._key(call)
         wishes = self._wishes(call.inputs)
         changed = await self._service.put(call.caller.user_id, key, wishes, check)
-        return await self._reply(call, changed)
+        return await self._reply(changed)
 
     async def delete(self, call: Call) -> Reply:
         await self._service.delete(call.caller.user_id, await self._key(call))
@@ -91,8 +89,8 @@ class OnlineMeetingViews:
             return key
         return (await self._service.assigned(call.caller.user_id)).online_meeting_id
 
-    async def _reply(self, call: Call, meeting: OnlineMeeting) -> Reply:
-        data = await self._extensions.of_meetings(call.caller.user_id, [meeting.meeting_id])
+    async def _reply(self, meeting: OnlineMeeting) -> Reply:
+        data = await self._extensions.of_meetings([meeting.meeting_id])
         shown = resource(meeting, data.get(meeting.meeting_id, []))
         return Reply(resource=shown, etag=shown.etag)
 

@@ -37,10 +37,8 @@ class ExtensionService:
         async with self._pool.acquire() as conn:
             return (await self._open(conn, by, meeting_id))[1]
 
-    async def of_meetings(
-        self, by: UUID, meeting_ids: Sequence[UUID]
-    ) -> dict[UUID, list[Extension]]:
-        """Of the organizer's own meetings, at once."""
+    async def of_meetings(self, meeting_ids: Sequence[UUID]) -> dict[UUID, list[Extension]]:
+        """All that is attached to these meetings, for their organizer."""
         async with self._pool.acquire() as conn:
             return await rows.of_meetings(conn, meeting_ids)
 
