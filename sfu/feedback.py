@@ -77,6 +77,7 @@ class Feedback:
 
     def track_started(self, track: int) -> None:
         if found := self._streams.track(track):
+            self._streams.started(found)
             found.listener.track_started()
 
     def keyframe_seen(self, track: int, now_us: int) -> None:

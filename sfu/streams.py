@@ -31,6 +31,7 @@ class Track(msgspec.Struct, kw_only=True, eq=False):
     repair: bool
     feedback: bool
     listener: TrackListener
+    started: bool = False
 
 
 class Leg(msgspec.Struct, kw_only=True, eq=False):
@@ -81,9 +82,13 @@ class Streams:
         self._tracks[number] = track
         self._tracks_by_ssrc[track.transport, track.ssrc] = track
         self._members_of(track.transport).tracks[number] = track
-        if track.feedback:
-            self._stamped[track.transport] = track
         return track
+
+    def started(self, track: Track) -> None:
+        """Its first packet arrived. Thousands of listeners have a microphone that never sends one."""
+        track.started = True
+        if track.feedback and track.number in self._tracks:
+            self._stamped[track.transport] = track
 
     def mute(self, track: Track, muted: bool) -> None:
         if track.number in self._tracks:
@@ -153,7 +158,7 @@ class Streams:
         return self._legs_by_ssrc.get((transport, ssrc))
 
     def stamped(self) -> Collection[Track]:
-        """Of each transport whose packets have transport-wide numbers, one track."""
+        """Of each transport from which packets with transport-wide numbers have come, one track."""
         return self._stamped.values()
 
     @property
@@ -186,7 +191,7 @@ class Streams:
         return found
 
     def _restamp(self, transport: int, others: Iterable[Track]) -> None:
-        other = next((track for track in others if track.feedback), None)
+        other = next((track for track in others if track.feedback and track.started), None)
         if other is None:
             del self._stamped[transport]
         else:

@@ -48,7 +48,9 @@ class Desk:
             codecs={96: Codec(name="VP8", clock_rate=90000)},
             transport_cc_id=4,
         )
-        return self.streams.add_track(spec, self.listener)
+        track = self.streams.add_track(spec, self.listener)
+        self.streams.started(track)
+        return track
 
     def add_leg(self, ssrc: int, transport: int = VIEWER) -> Leg:
         leg = self.streams.add_leg(LegSpec(transport=transport, kind="video", ssrc=ssrc))
@@ -245,6 +247,23 @@ def test_transport_wide_feedback_goes_on_with_the_tracks_that_are_left(desk: Des
     desk.path.arrived[PUBLISHER] = [(11, 2000)]
     desk.feedback.congestion(2 * SECOND)
     assert desk.told(PUBLISHER) == []
+
+
+def test_who_has_sent_nothing_is_not_looked_at_for_arrivals(desk: Desk) -> None:
+    spec = TrackSpec(
+        transport=300,
+        kind="audio",
+        ssrc=1,
+        codecs={111: Codec(name="opus", clock_rate=48000)},
+        transport_cc_id=4,
+    )
+    silent = desk.streams.add_track(spec, desk.listener)
+    assert list(desk.streams.stamped()) == [desk.track]
+    desk.feedback.track_started(silent.number)
+    assert list(desk.streams.stamped()) == [desk.track, silent]
+    desk.streams.remove_track(silent)
+    desk.streams.started(silent)
+    assert list(desk.streams.stamped()) == [desk.track]
 
 
 def test_feedback_to_many_publishers_takes_turns(desk: Desk) -> None:
