@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -140,6 +141,13 @@ async def test_guessing_is_slowed(api: Api, alice: User, pool: asyncpg.Pool, use
     assert (await sign_in(api, username)).status == (200 if username == "alice" else 400)
     left = await pool.fetchval("select count(*) from sign_in_tries")
     assert left == (0 if username == "alice" else 1)
+
+
+async def test_many_at_once_wait_for_no_more_than_some_seconds(api: Api, alice: User) -> None:
+    answers = await asyncio.gather(*[sign_in(api, f"name-{n}", "wrong") for n in range(95)])
+    statuses = {answer.status for answer in answers}
+    assert statuses == {400, 429}
+    assert (await sign_in(api, "alice")).status == 200
 
 
 async def test_only_a_program_of_this_domain_may_ask(

@@ -83,4 +83,8 @@ async def _applications(call: Call) -> Reply:
 
 
 async def _xframe(call: Call) -> Reply:
-    return Reply(body=_XFRAME_PAGE.encode(), content_type="text/html; charset=utf-8")
+    return Reply(
+        body=_XFRAME_PAGE.encode(),
+        content_type="text/html; charset=utf-8",
+        headers={"Content-Security-Policy": "default-src 'none'"},
+    )

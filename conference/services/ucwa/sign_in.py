@@ -24,6 +24,8 @@ from conference.tokens import TokenUser, issue, user_named
 _FORGET_AFTER = timedelta(hours=1)
 _AT_ONCE = 2
 """Derivations of keys, each of which takes a processor and 32 MiB."""
+_WAITING_MOST = 50
+"""For their turn, and in it: some seconds' worth."""
 _NAME_LONGEST = 320
 
 
@@ -75,6 +77,7 @@ class SignIn:
         self._now = now
         self._new_id = new_id
         self._deriving = asyncio.Semaphore(_AT_ONCE)
+        self._waiting = 0
 
     async def with_password(self, name: str, password: str) -> Token:
         """`name`: a user's short name, e-mail address or SIP URI.
@@ -87,10 +90,7 @@ class SignIn:
         await self._count_try(account)
         async with self._pool.acquire() as conn:
             found = await rows.find(conn, address if "@" in address else "", _id_of(address))
-        async with self._deriving:
-            kept = found[1] if found else None
-            holds = await asyncio.to_thread(passwords.matches, password, kept)
-        if found is None or not holds:
+        if not await self._matches(password, found[1] if found else None) or found is None:
             raise _invalid_grant("no such user, or not their password")
         await self._forget_tries(account)
         return self._token(secret, _token_user(found[0]), self._lifetime)
@@ -114,6 +114,17 @@ class SignIn:
     async def sweep(self) -> None:
         async with self._pool.acquire() as conn:
             await rows.forget_tries_before(conn, self._now() - _FORGET_AFTER)
+
+    async def _matches(self, password: str, kept: str | None) -> bool:
+        """Raises TooManyRequests rather than have everybody wait for those who guess many names."""
+        if self._waiting >= _WAITING_MOST:
+            raise TooManyRequests("too many sign in at once: try again")
+        self._waiting += 1
+        try:
+            async with self._deriving:
+                return await asyncio.to_thread(passwords.matches, password, kept)
+        finally:
+            self._waiting -= 1
 
     def _own_secret(self) -> str:
         if self._secret is None:
