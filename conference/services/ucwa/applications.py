@@ -147,7 +147,7 @@ class ApplicationService:
             if not instance_id or instance.instance_id == instance_id:
                 self._remember_instance(asked, instance)
                 return instance
-        raise NotFound("no such instance of the application; create it", code=Ending.DELETED.value)
+        raise _no_instance()
 
     async def polled(self, instance: Instance, instance_id: str | None) -> None:
         """Its channel is read, and from now on has to be."""
@@ -175,12 +175,15 @@ class ApplicationService:
     # --- ending -------------------------------------------------------------------------------
 
     async def delete(self, application: Application, instance_id: str | None) -> None:
-        """Drop an instance, and with the last one, or without an id that it knows, the application."""
-        dropped = await self._drop_instance(application.id, instance_id or "")
-        if dropped is None:
-            await self.end(application, Ending.DELETED)
-        else:
-            await self._channels.close(dropped)
+        """Drop an instance, and with the last one the application. Raises NotFound for an unknown one.
+
+        Without an id it is the instance that gave none; where every instance gave one, the whole application.
+        """
+        if await self._drop(application, instance_id or "", Ending.DELETED):
+            return
+        if instance_id:
+            raise _no_instance()
+        await self.end(application, Ending.DELETED)
 
     async def end(self, application: Application, ending: Ending) -> None:
         """Of an application that ended: completes what is left of it."""
@@ -220,7 +223,8 @@ class ApplicationService:
             _log.info("ucwa_application_inactive", application=application.id)
             await self.end(application, Ending.INACTIVE)
         for application, instance in idle:
-            await self._expire(application, instance)
+            if await self._drop(application, instance.instance_id, Ending.INACTIVE):
+                _log.info("ucwa_instance_idle", application=application.id)
 
     async def spare(self, queue_ids: Collection[UUID]) -> set[UUID]:
         """Those of the channels that are instances', and end by the rules of applications."""
@@ -229,24 +233,24 @@ class ApplicationService:
         async with self._pool.acquire() as conn:
             return set(await applications.among(conn, queue_ids))
 
-    async def _expire(self, application: Application, instance: Instance) -> None:
-        dropped = await self._drop_instance(application.id, instance.instance_id)
-        if dropped is None:
-            _log.info("ucwa_application_idle", application=application.id)
-            await self.end(application, Ending.INACTIVE)
-        else:
-            await self._channels.close(dropped)
-
-    async def _drop_instance(self, application_id: str, instance_id: str) -> UUID | None:
-        """The channel to close; None when the application has no other instance, or not this one."""
+    async def _drop(self, application: Application, instance_id: str, ending: Ending) -> bool:
+        """The instance goes, and with the last one the application; False when there is no such instance."""
         async with self._pool.acquire() as conn, conn.transaction():
-            await applications.lock(conn, application_id)
-            there = await applications.instances(conn, application_id)
-            dropped = [each for each in there if each.instance_id == instance_id]
-            if not dropped or len(there) == 1:
-                return None
-            await applications.remove_instance(conn, dropped[0].queue_id)
-            return dropped[0].queue_id
+            await applications.lock_user(conn, application.user_id)
+            await applications.lock(conn, application.id)
+            there = await applications.instances(conn, application.id)
+            dropped = next((each for each in there if each.instance_id == instance_id), None)
+            if dropped is None:
+                return False
+            if len(there) == 1:
+                await applications.bury(conn, application, ending, self._now())
+            else:
+                await applications.remove_instance(conn, dropped.queue_id)
+        if len(there) == 1:
+            await self._complete(application)
+        else:
+            await self._channels.close(dropped.queue_id)
+        return True
 
     async def _complete(self, application: Application) -> None:
         self._recent.pop(application.id, None)
@@ -325,6 +329,10 @@ def _application(
         created_at=now,
         anonymous=anonymous,
     )
+
+
+def _no_instance() -> NotFound:
+    return NotFound("no such instance of the application; create it", code=Ending.DELETED.value)
 
 
 def _ended(ending: Ending) -> NotFound | Gone:

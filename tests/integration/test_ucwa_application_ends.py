@@ -238,6 +238,34 @@ async def test_an_idle_instance_goes_alone(desk: Desk) -> None:
     assert await desk.service.get(ALICE, application.id) == application
 
 
+async def test_many_sweep_and_delete_at_once(desk: Desk, rig: Rig, clock: Clock) -> None:
+    """What goes is one instance, not what is left after it."""
+    desks = [desk, *(Desk(rig, clock) for _ in range(3))]
+    application = await desk.new(instance="one")
+    await desk.service.create(ALICE, PHONE, "two")
+    one = await desk.service.channel(application.id, "one")
+    await applications.mark_polled(desk.rig.pool, one)
+    await silence(desk.rig, one)
+    await asyncio.gather(*(each.service.sweep() for each in desks))
+    assert await desk.service.get(ALICE, application.id) == application
+    results = await asyncio.gather(
+        *(each.service.delete(application, "one") for each in desks), return_exceptions=True
+    )
+    assert all(isinstance(result, NotFound) for result in results)
+    assert await desk.service.get(ALICE, application.id) == application
+
+
+async def test_without_an_id_the_unnamed_instance_goes_or_else_all(desk: Desk) -> None:
+    application = await desk.new()
+    await desk.service.create(ALICE, PHONE, "one")
+    await desk.service.create(ALICE, PHONE, "two")
+    await desk.service.delete(application, None)
+    assert await desk.service.get(ALICE, application.id) == application
+    await desk.service.delete(application, None)
+    assert await desk.refusal(application) == "ApplicationNotFound"
+    assert await channels.all_ids(desk.rig.pool) == []
+
+
 async def test_a_channel_that_others_close_takes_its_instance_along(desk: Desk) -> None:
     desk.rig.service.on_closed.append(desk.service.channel_closed)
     application = await desk.new(instance="one")
