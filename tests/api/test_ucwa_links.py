@@ -13,6 +13,7 @@ import pytest
 from rig_meetings import Api, Json, running_worker
 from ucwa_rig import Answer, Program, events_of, from_xml, request, running_ucwa, told
 
+from conference.api.ucwa.etags import is_put_token
 from conference.storage.migrate import migrate
 
 VENDOR = "application/vnd.microsoft.com.ucwa"
@@ -322,6 +323,8 @@ class Walk:
         self.resources: dict[str, set[str]] = {}
         """Addresses by rel."""
         self.operations: set[str] = set()
+        self.changeable: dict[str, Answer] = {}
+        """What may be PUT back, by rel: one of each."""
 
     async def run(self) -> None:
         self._meet("application", self._program.application)
@@ -355,6 +358,8 @@ class Walk:
         check_alike(answer, await self._ask(address, "xml"))
         assert answer.href.partition("?")[0] == address.partition("?")[0]
         await self._check_etag(address, answer)
+        if any(is_put_token(name, value) for name, value in answer.json.items()):
+            self.changeable[rel] = answer
         self._look_at(answer.json)
 
     async def _check_etag(self, address: str, answer: Answer) -> None:
@@ -447,6 +452,42 @@ async def test_every_link_of_somebody_in_the_lobby_leads_somewhere(scene: Scene)
     await walk.run()
     assert {"conversation", "localParticipant"} <= walk.resources.keys()
     assert not {"admit", "eject"} & walk.operations
+
+
+async def test_what_may_be_changed_is_changed_under_a_condition(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """The strict mode: the etag and the property that asks to be passed back, each by each resource that has them."""
+    strict = {**QUICK, "ucwa_strict_put": True}
+    async with (
+        running_worker(redis_url),
+        running_ucwa(database_url, redis_url, tmp_path, **strict) as api,
+    ):
+        scene = Scene(api, xml=False)
+        await scene.play()
+        walk = Walk(scene.alice)
+        await walk.run()
+        assert {
+            "communication",
+            "callForwardingSettings",
+            "myOnlineMeeting",
+            "myAssignedOnlineMeeting",
+            "onlineMeetingExtension",
+        } <= walk.changeable.keys()
+        for rel, shown in walk.changeable.items():
+            await _check_conditions(scene.alice, rel, shown)
+
+
+async def _check_conditions(alice: Follower, rel: str, shown: Answer) -> None:
+    body = {name: value for name, value in shown.json.items() if not name.startswith("_")}
+    without = {name: value for name, value in body.items() if not is_put_token(name, value)}
+    refused = await alice.put(shown.href, without, If_Match=shown.etag)
+    assert (refused.status, refused.subcode) == (400, "ParameterValidationFailure"), rel
+    assert (await alice.put(shown.href, body)).status == 428, rel
+    assert (await alice.put(shown.href, body, If_Match='"1"')).status == 412, rel
+    changed = await alice.put(shown.href, body, If_Match=shown.etag)
+    assert changed.status in (200, 204), (rel, changed)
+    assert (await alice.at(shown.href)).etag == shown.etag, f"{rel}: the same was put back"
 
 
 async def test_events_are_alike_in_both_forms(scene: Scene) -> None:
