@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 import pytest
-from channel_rig import Rig
+from channel_rig import MEETING, Rig
 
 from conference.domain.application import Application, Ending, Identity
 from conference.errors import DomainError, Gone, NotFound
@@ -199,6 +199,32 @@ async def test_without_reports_of_activity_an_available_one_ends(desk: Desk, clo
     await desk.service.sweep()
     assert await desk.refusal(phone) == "InactiveApplicationExpired"
     assert not (await desk.service.get(ALICE, tablet.id)).available
+
+
+async def test_in_a_meeting_nobody_need_report_activity(desk: Desk, clock: Clock) -> None:
+    application = await desk.new()
+    pool = desk.rig.pool
+    async with pool.acquire() as conn:
+        await desk.service.make_available(conn, application)
+    await pool.execute(
+        """insert into meetings (id, name, meeting_type, owner_id, join_code, active, created_at)
+           values ($1, 'call', 'permanent', $2, 'abcdefghij', true, now())""",
+        MEETING,
+        ALICE,
+    )
+    await pool.execute(
+        """insert into participants (meeting_id, user_id, queue_id, wants_audio, wants_video, joined_at)
+           values ($1, $2, $3, true, false, now())""",
+        MEETING,
+        ALICE,
+        await desk.service.channel(application.id, None),
+    )
+    clock.pass_by(RULES.activity_idle + 1)
+    await desk.service.sweep()
+    assert await desk.service.get(ALICE, application.id)
+    await pool.execute("delete from participants")
+    await desk.service.sweep()
+    assert await desk.refusal(application) == "InactiveApplicationExpired"
 
 
 async def silence(rig: Rig, queue: UUID, seconds: float = 3600) -> None:

@@ -11,15 +11,6 @@ from typing import cast
 from parking.targets import Target
 
 _CONNECT_AT_ONCE = 200
-_NUMBER = b'"n":'
-
-
-def body_of(number: int) -> bytes:
-    """An event about as long as most are, with a number to know it by."""
-    return (
-        b'{"type":"MEETING_PARTICIPANT_JOINED","sentDate":"2026-11-21T12:00:00Z",'
-        b'"meetingId":"497f6eca-6276-4993-bfeb-53cbbbba6f08","n":%d}' % number
-    )
 
 
 class _Http(asyncio.Protocol):
@@ -76,10 +67,8 @@ class Subscriber(_Http):
             return
         self._head = head
         self.events += 1
-        at = body.find(_NUMBER)
-        while at >= 0:
-            self._on_event(_leading_int(body, at + len(_NUMBER)), now)
-            at = body.find(_NUMBER, at + 1)
+        for number in self._target.numbers(body):
+            self._on_event(number, now)
         if self.repoll:
             self.poll()
 
@@ -131,10 +120,3 @@ async def publishers(target: Target, count: int) -> list[Publisher]:
     loop = asyncio.get_running_loop()
     made = [await loop.create_connection(Publisher, "127.0.0.1", target.port) for _ in range(count)]
     return [protocol for _, protocol in made]
-
-
-def _leading_int(text: bytes, start: int) -> int:
-    end = start
-    while text[end : end + 1].isdigit():
-        end += 1
-    return int(text[start:end])

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from parking import procfs
-from parking.clients import Publisher, Subscriber, body_of, publishers, subscribers
+from parking.clients import Publisher, Subscriber, publishers, subscribers
 from parking.targets import Target
 
 _PUBLISHERS = 16
@@ -92,6 +92,14 @@ class Stage:
 
         return await self._measure(send)
 
+    async def idle(self, seconds: float) -> tuple[float, float]:
+        """CPU while nothing happens, as shares of a core: the server's, and that of what is behind it."""
+        await self._quiet()
+        before = self._cpu()
+        await asyncio.sleep(seconds)
+        server, helper, _ = (after - b for after, b in zip(self._cpu(), before, strict=True))
+        return server / seconds, helper / seconds
+
     async def close(self) -> None:
         for each in [*self._subscribers, *self._publishers]:
             each.transport.abort()
@@ -140,7 +148,7 @@ class Stage:
         number = next(self._numbers)
         self._sent[number] = time.perf_counter()
         publisher = self._publishers[number % _PUBLISHERS]
-        publisher.send(self.target.publish_request(channel, body_of(number)))
+        publisher.send(self.target.publish_request(channel, self.target.event(number)))
 
     def _on_event(self, number: int, now: float) -> None:
         sent = self._sent.pop(number, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,8 +13,10 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import aiohttp
+import asyncpg
 import msgspec
 
 from conference import tokens
@@ -21,6 +24,7 @@ from conference.embedded import PostgresServer, ValkeyServer
 from conference.embedded.process import dies_with_parent
 from conference.storage.migrate import migrate
 from schemas.channels import ChannelOpened
+from schemas.ucwa_conversations import ConversationNews, Step
 
 _HERE = Path(__file__).parent
 _READY_WITHIN = 20.0
@@ -29,6 +33,8 @@ _POLL_TIMEOUT = 600
 _NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 _SECRET = "a secret that is only for this benchmark"
 _USERS = 50
+_NUMBER = re.compile(rb'"n":([0-9]+)')
+_CONVERSATION = re.compile(rb"/conversations/([0-9a-f-]{36})")
 
 
 class TargetFailed(Exception):
@@ -66,8 +72,19 @@ class Target:
         """Before anything is polled."""
 
     def poll_request(self, channel: int, answered: int, head: bytes) -> bytes:
-        """The poll after `answered` events; `head` is the last answer's, or empty."""
+        """The poll after `answered` answers; `head` is the last one's, or empty."""
         raise NotImplementedError
+
+    def event(self, number: int) -> bytes:
+        """About as long as most are, with a number to know it by."""
+        return (
+            b'{"type":"MEETING_PARTICIPANT_JOINED","sentDate":"2026-11-21T12:00:00Z",'
+            b'"meetingId":"497f6eca-6276-4993-bfeb-53cbbbba6f08","n":%d}' % number
+        )
+
+    def numbers(self, body: bytes) -> list[int]:
+        """Of the events in an answer."""
+        return [int(found) for found in _NUMBER.findall(body)]
 
     def publish_request(self, channel: int, body: bytes) -> bytes:
         raise NotImplementedError
@@ -204,8 +221,13 @@ class Parley(Target):
                 "PARLEY_DATA_DIR": str(self.folder),
                 "PARLEY_JWT_SECRET": _SECRET,
                 "PARLEY_LOG_LEVEL": "warning",
+                **self.settings(),
             },
         )
+
+    def settings(self) -> dict[str, str]:
+        """More of the process's environment."""
+        return {}
 
     async def open_channels(self, count: int) -> None:
         now = datetime.now(UTC)
@@ -220,10 +242,8 @@ class Parley(Target):
 
             async def open_some() -> None:
                 for number in numbers:
-                    headers = {"Authorization": f"Bearer {bearers[number % _USERS]}"}
-                    async with session.post("/channels", headers=headers) as response:
-                        opened = msgspec.json.decode(await response.read(), type=ChannelOpened)
-                        queues[number] = str(opened.queue_id).encode()
+                    bearer = bearers[number % _USERS]
+                    queues[number] = await self._open(session, number, bearer)
 
             await asyncio.gather(*[open_some() for _ in range(16)])
         self._queues = [queues[number] for number in range(count)]
@@ -231,6 +251,13 @@ class Parley(Target):
             b"Host: x\r\nAuthorization: Bearer %s\r\n" % bearers[number % _USERS].encode()
             for number in range(count)
         ]
+
+    async def _open(self, session: aiohttp.ClientSession, number: int, bearer: str) -> bytes:
+        """The queue id of a new channel."""
+        headers = {"Authorization": f"Bearer {bearer}"}
+        async with session.post("/channels", headers=headers) as response:
+            opened = msgspec.json.decode(await response.read(), type=ChannelOpened)
+        return str(opened.queue_id).encode()
 
     def poll_request(self, channel: int, answered: int, head: bytes) -> bytes:
         return b"GET /channels/%s/events?ack=%d&timeout=%d HTTP/1.1\r\n%s\r\n" % (
@@ -254,7 +281,70 @@ class Parley(Target):
         await asyncio.to_thread(self._postgres.stop)
 
 
+class Ucwa(Parley):
+    """The same process, and UCWA applications in place of channels."""
+
+    name = "ucwa"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._events: list[bytes] = []
+
+    def settings(self) -> dict[str, str]:
+        return {"PARLEY_UCWA_APPLICATIONS_MAX": "1000000"}
+
+    def event(self, number: int) -> bytes:
+        news = ConversationNews(
+            sent_date=datetime(2026, 11, 21, 12, tzinfo=UTC),
+            meeting_id=UUID(int=number),
+            viewer=UUID(int=1),
+            steps=(Step(what="conversation", type="deleted"),),
+        )
+        return msgspec.json.encode(news)
+
+    def numbers(self, body: bytes) -> list[int]:
+        return [UUID(found.decode()).int for found in _CONVERSATION.findall(body)]
+
+    async def open_channels(self, count: int) -> None:
+        await super().open_channels(count)
+        rows = await self._rows(
+            """select a.endpoint_id, a.id, i.queue_id
+               from ucwa_applications a join ucwa_instances i on i.application_id = a.id"""
+        )
+        found = {int(row["endpoint_id"]): row for row in rows}
+        self._queues = [str(found[number]["queue_id"]).encode() for number in range(count)]
+        self._events = [
+            b"/ucwa/v1/applications/%s/events" % found[number]["id"].encode()
+            for number in range(count)
+        ]
+
+    async def _open(self, session: aiohttp.ClientSession, number: int, bearer: str) -> bytes:
+        inputs = {"culture": "en-US", "userAgent": "Bench/1.0", "endpointId": str(number)}
+        headers = {"Authorization": f"Bearer {bearer}", "Accept": "application/json"}
+        address = "/ucwa/v1/applications"
+        async with session.post(address, json=inputs, headers=headers) as response:
+            if response.status != 201:
+                raise TargetFailed(f"no application: {await response.text()}")
+        return b""
+
+    def poll_request(self, channel: int, answered: int, head: bytes) -> bytes:
+        return b"GET %s?ack=%d&timeout=%d HTTP/1.1\r\nAccept: application/json\r\n%s\r\n" % (
+            self._events[channel],
+            answered + 1,
+            _POLL_TIMEOUT,
+            self._headers[channel],
+        )
+
+    async def _rows(self, query: str) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self._postgres.url)
+        try:
+            return await connection.fetch(query)
+        finally:
+            await connection.close()
+
+
 TARGETS: dict[str, type[Target]] = {target.name: target for target in (Bare, Nchan, Parley)}
+"""Compared with each other by scripts/bench channels."""
 
 
 def _free_port() -> int:
