@@ -75,6 +75,15 @@ class Seen(msgspec.Struct, frozen=True):
     modalities: tuple[Modality, ...] = ()
 
 
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
+    """A meeting as all that look at it share it: who is in, who is in or waits, what is on."""
+
+    meeting: Meeting
+    inside: Mapping[UUID, Seen]
+    everyone: Mapping[UUID, Seen]
+    modalities: tuple[Modality, ...]
+
+
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """`people` in the order of joining, the lobby last."""
 
@@ -95,18 +104,26 @@ def standing(conversation: Conversation, meeting: Meeting | None) -> Standing:
     return "out"
 
 
-def sight(conversation: Conversation, meeting: Meeting | None) -> Sight:
-    stands = standing(conversation, meeting)
-    if stands != "in" or meeting is None:
-        return Sight(standing=stands)
-    leader = meeting.is_moderator(conversation.user_id)
-    people = {
+def scene(meeting: Meeting) -> Scene:
+    inside = {
         user: Seen(_place(meeting, user), modalities_of(participant))
         for user, participant in meeting.participants.items()
     }
-    if leader:
-        people |= {user: Seen("lobby") for user in waiting(meeting)}
-    return Sight(standing="in", leader=leader, people=people)
+    on = {modality for seen in inside.values() for modality in seen.modalities}
+    return Scene(
+        meeting=meeting,
+        inside=inside,
+        everyone=inside | {user: Seen("lobby") for user in waiting(meeting)},
+        modalities=tuple(modality for modality in Modality if modality in on),
+    )
+
+
+def sight(conversation: Conversation, scene: Scene | None) -> Sight:
+    stands = standing(conversation, scene.meeting if scene else None)
+    if stands != "in" or scene is None:
+        return Sight(standing=stands)
+    leader = scene.meeting.is_moderator(conversation.user_id)
+    return Sight(standing="in", leader=leader, people=scene.everyone if leader else scene.inside)
 
 
 def waiting(meeting: Meeting) -> list[UUID]:
@@ -131,11 +148,11 @@ def modalities_of(participant: Participant) -> tuple[Modality, ...]:
     return tuple(modality for modality, on in flags.items() if on)
 
 
-def view(conversation: Conversation, meeting: Meeting) -> ConversationView:
+def view(conversation: Conversation, scene: Scene) -> ConversationView:
     """From the lobby neither who is in nor what goes on is seen."""
+    meeting = scene.meeting
     stands = standing(conversation, meeting)
     inside = stands == "in"
-    on = {modality for item in meeting.participants.values() for modality in modalities_of(item)}
     return ConversationView(
         meeting_id=meeting.id,
         state=_STATE[stands],
@@ -145,7 +162,7 @@ def view(conversation: Conversation, meeting: Meeting) -> ConversationView:
         created=conversation.created_at,
         expiration=meeting.expiration,
         participant_count=len(meeting.participants) if inside else 0,
-        modalities=tuple(item for item in Modality if item in on) if inside else (),
+        modalities=scene.modalities if inside else (),
         leader=inside and meeting.is_moderator(conversation.user_id),
     )
 
@@ -153,7 +170,7 @@ def view(conversation: Conversation, meeting: Meeting) -> ConversationView:
 # --- what to tell -----------------------------------------------------------------------------
 
 
-def news(conversation: Conversation, before: Meeting, after: Meeting | None) -> list[Step]:
+def news(conversation: Conversation, before: Scene, after: Scene | None) -> list[Step]:
     """What the change means to this conversation, in order; nothing when it does not show."""
     was, now = sight(conversation, before), sight(conversation, after)
     if now.standing == "out" or after is None:
@@ -198,19 +215,23 @@ def _ended(was: Sight, user: UUID) -> list[Step]:
     return over
 
 
-def _went_on(conversation: Conversation, before: Meeting, after: Meeting) -> list[Step]:
+def _went_on(conversation: Conversation, before: Scene, after: Scene) -> list[Step]:
     user = conversation.user_id
     was, now = sight(conversation, before), sight(conversation, after)
     steps = roster_news(was, now, user)
     if was.leader != now.leader:
         steps.append(_step("localParticipant", "updated", user))
-    if (before.name, before.door) != (after.name, after.door):
+    if _arranged(before.meeting, after.meeting):
         steps.append(_step("onlineMeeting", "updated"))
-    if now.standing == "in" and _media_moved(before, after):
+    if now.standing == "in" and _media_moved(before.meeting, after.meeting):
         steps.append(_step("mediaNegotiation", "updated"))
     if view(conversation, before) != view(conversation, after):
         steps.append(_step("conversation", "updated"))
     return steps
+
+
+def _arranged(before: Meeting, after: Meeting) -> bool:
+    return (before.name, before.door) != (after.name, after.door)
 
 
 def _media_moved(before: Meeting, after: Meeting) -> bool:
@@ -223,7 +244,8 @@ def roster_news(was: Sight, now: Sight, viewer: UUID) -> list[Step]:
     steps: list[Step] = []
     for user in [*gone, *now.people]:
         before, after = was.people.get(user), now.people.get(user)
-        steps += _person_news(user, before, after)
+        if before != after:
+            steps += _person_news(user, before, after)
         stays = before is not None and after is not None and before.place == after.place
         if stays and user != viewer and was.leader != now.leader:
             # what the viewer may do with this person changed: the links differ

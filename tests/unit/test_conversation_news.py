@@ -99,7 +99,11 @@ def after(meeting: Meeting, *commands: Command) -> Meeting:
 def told(user: UUID, before: Meeting, command: Command, client: int = 0) -> list[str]:
     """The news of one command, in short: `participant added 2 in lobby`."""
     now, _ = decide(before, command, NOW)
-    return [short(step) for step in rules.news(conversation_of(user, client), before, now)]
+    return [short(step) for step in news(conversation_of(user, client), before, now)]
+
+
+def news(conversation: Conversation, before: Meeting, now: Meeting | None) -> list[Step]:
+    return rules.news(conversation, rules.scene(before), rules.scene(now) if now else None)
 
 
 def short(step: Step) -> str:
@@ -278,7 +282,7 @@ def test_the_client_that_takes_over_begins_a_conversation() -> None:
 
 def test_a_new_subject_changes_the_meeting_and_the_conversation() -> None:
     before = together()
-    steps = rules.news(conversation_of(BOB), before, replace(before, name="Retrospective"))
+    steps = news(conversation_of(BOB), before, replace(before, name="Retrospective"))
     assert [short(step) for step in steps] == ["onlineMeeting updated", "conversation updated"]
 
 
@@ -310,17 +314,18 @@ def test_someone_let_in_who_has_yet_to_walk_in_is_in_no_list() -> None:
 
 def test_the_view_from_the_lobby_gives_nothing_away() -> None:
     meeting = after(together(), SetAudio(by=BOB, target=BOB, enabled=True))
-    inside = rules.view(conversation_of(BOB), meeting)
+    scene = rules.scene(meeting)
+    inside = rules.view(conversation_of(BOB), scene)
     assert (inside.state, inside.participant_count) == (ConversationState.CONFERENCED, 2)
     assert inside.modalities == (Modality.AUDIO,)
-    lobby = rules.view(conversation_of(CAROL), meeting)
+    lobby = rules.view(conversation_of(CAROL), scene)
     assert (lobby.state, lobby.participant_count, lobby.modalities, lobby.leader) == (
         ConversationState.IN_LOBBY,
         0,
         (),
         False,
     )
-    assert rules.view(conversation_of(ALICE), meeting).leader
+    assert rules.view(conversation_of(ALICE), scene).leader
 
 
 # --- why it is over ---------------------------------------------------------------------------
@@ -426,7 +431,7 @@ class Meetings(RuleBasedStateMachine):
         except DomainError:
             return
         for replica in self.replicas:
-            for step in rules.news(replica.conversation, self.meeting, now):
+            for step in news(replica.conversation, self.meeting, now):
                 replica.read(step)
         self.meeting = now
 
@@ -465,7 +470,8 @@ class Meetings(RuleBasedStateMachine):
     @invariant()
     def what_was_told_is_what_is_seen(self) -> None:
         for replica in getattr(self, "replicas", []):
-            seen = rules.sight(replica.conversation, self.meeting)
+            scene = rules.scene(self.meeting) if self.meeting else None
+            seen = rules.sight(replica.conversation, scene)
             assert replica.open == (seen.standing != "out")
             assert replica.connecting == (seen.standing == "lobby")
             assert replica.roster == set(seen.people)

@@ -77,13 +77,14 @@ class ConversationService:
         meeting = await meetings.read(conn, found.meeting_id) if found else None
         if found is None or meeting is None or rules.standing(found, meeting) == "out":
             raise _no_conversation()
-        sight = rules.sight(found, meeting)
+        scene = rules.scene(meeting)
+        sight = rules.sight(found, scene)
         seen = {*sight.people, found.user_id}
         wanted = seen if names is None else seen & set(names)
         return Open(
             conversation=found,
             meeting=meeting,
-            view=rules.view(found, meeting),
+            view=rules.view(found, scene),
             sight=sight,
             people=await people_in(conn, meeting, wanted, self._domain),
         )

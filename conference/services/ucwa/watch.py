@@ -9,7 +9,7 @@ import msgspec
 
 from conference.domain import conversation as rules
 from conference.domain.admission import Join
-from conference.domain.conversation import Conversation
+from conference.domain.conversation import Conversation, Scene
 from conference.domain.facts import Audience, Outgoing
 from conference.errors import Forbidden
 from conference.services.changes import Decided
@@ -43,7 +43,9 @@ class ConversationWatch:
         if not watchers:
             return []
         self._require_room(decided, watchers)
-        told = [(watcher, self._steps(watcher, decided)) for watcher in watchers]
+        before = rules.scene(decided.before)
+        after = rules.scene(decided.after) if decided.after else None
+        told = [(watcher, rules.news(watcher.conversation, before, after)) for watcher in watchers]
         people = await people_in(
             conn,
             decided.after or decided.before,
@@ -51,10 +53,9 @@ class ConversationWatch:
             self._domain,
         )
         await _forget(conn, decided, [watcher.conversation for watcher in watchers])
-        return [_outgoing(watcher, steps, people, decided) for watcher, steps in told if steps]
-
-    def _steps(self, watcher: Watcher, decided: Decided) -> list[Step]:
-        return rules.news(watcher.conversation, decided.before, decided.after)
+        return [
+            _outgoing(watcher, steps, people, decided, after) for watcher, steps in told if steps
+        ]
 
     def _require_room(self, decided: Decided, watchers: list[Watcher]) -> None:
         command, before, after = decided.command, decided.before, decided.after
@@ -92,9 +93,11 @@ async def _forget(conn: Connection, decided: Decided, watched: Collection[Conver
         await conversations.delete(conn, decided.before.id, ids)
 
 
-def _outgoing(watcher: Watcher, steps: list[Step], people: People, decided: Decided) -> Outgoing:
-    conversation, after = watcher.conversation, decided.after
-    over = after is None or rules.standing(conversation, after) == "out"
+def _outgoing(
+    watcher: Watcher, steps: list[Step], people: People, decided: Decided, after: Scene | None
+) -> Outgoing:
+    conversation = watcher.conversation
+    over = rules.standing(conversation, decided.after) == "out"
     shown = _shown([steps])
     event = ConversationNews(
         sent_date=decided.at,
