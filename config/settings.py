@@ -124,7 +124,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Online meetings of one organizer."""
     ucwa_meeting_lifetime: Seconds = 28_800.0
     """An online meeting that says nothing of its expiration expires after this long."""
-    ucwa_assigned_meetings: bool = False
+    ucwa_assigned_meetings: bool = True
     """Whether everybody has an online meeting of their own that lasts."""
     ucwa_access_level: AccessLevel = "SameEnterprise"
     """Who walks in, where an organizer does not say: Locked, Invited, SameEnterprise, Everyone."""

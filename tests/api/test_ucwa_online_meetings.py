@@ -447,10 +447,10 @@ async def test_an_expired_meeting_is_swept(
 # --- settings ---------------------------------------------------------------------------------
 
 
-async def test_everybody_may_have_a_meeting_that_lasts(
+async def test_everybody_has_a_meeting_that_lasts(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    async with running_ucwa(database_url, redis_url, tmp_path, ucwa_assigned_meetings=True) as api:
+    async with running_ucwa(database_url, redis_url, tmp_path) as api:
         alice = await started(api, "alice")
         address = (await alice.dashboard()).link("onlineMeetings", "myAssignedOnlineMeeting")
         answers = await asyncio.gather(*(alice.get(address) for _ in range(5)))
@@ -471,13 +471,17 @@ async def test_everybody_may_have_a_meeting_that_lasts(
         assert renewed.json["onlineMeetingId"] != shown.json["onlineMeetingId"]
 
 
-async def test_nobody_has_one_otherwise(alice: Program) -> None:
-    links = (await alice.dashboard()).embedded("onlineMeetings")["_links"]
-    assert "myAssignedOnlineMeeting" not in links
-    assert "phoneDialInInformation" not in links
-    base = (await alice.dashboard()).link("onlineMeetings", "self")
-    assert (await alice.get(f"{base}/myAssignedOnlineMeeting")).status == 404
-    assert (await alice.get(f"{base}/phoneDialInInformation")).status == 404
+async def test_what_is_turned_off_has_no_link(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with running_ucwa(database_url, redis_url, tmp_path, ucwa_assigned_meetings=False) as api:
+        alice = await started(api, "alice")
+        embedded = (await alice.dashboard()).embedded("onlineMeetings")
+        assert "myAssignedOnlineMeeting" not in embedded["_links"]
+        assert "phoneDialInInformation" not in embedded["_links"]
+        base = embedded["_links"]["self"]["href"]
+        assert (await alice.get(f"{base}/myAssignedOnlineMeeting")).status == 404
+        assert (await alice.get(f"{base}/phoneDialInInformation")).status == 404
 
 
 async def test_the_dashboard_leads_everywhere(alice: Program) -> None:
@@ -487,6 +491,7 @@ async def test_the_dashboard_leads_everywhere(alice: Program) -> None:
     assert set(embedded["_links"]) == {
         "self",
         "myOnlineMeetings",
+        "myAssignedOnlineMeeting",
         "onlineMeetingDefaultValues",
         "onlineMeetingEligibleValues",
         "onlineMeetingInvitationCustomization",
