@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from rig_meetings import Api
+from rig_meetings import SECRET, Api
 from ucwa_rig import APPLICATIONS, Program, running_ucwa
+
+from conference.tokens import issue, user_named
 
 EMBEDDED = ("communication", "me", "onlineMeetings", "people")
 LINKS = ("self", "batch", "events", "policies", "reportMyNetwork")
@@ -201,3 +204,32 @@ async def test_policies_and_network(alice: Program) -> None:
     assert flags["photos"] == "Enabled"
     assert flags["htmlMessaging"] == "Disabled"
     assert (await alice.post(created.link("reportMyNetwork"), {})).status == 204
+
+
+async def test_somebody_anonymous_needs_no_endpoint(api: Api) -> None:
+    token = issue(
+        SECRET,
+        user=user_named("guest"),
+        now=datetime.now(UTC),
+        lifetime=timedelta(minutes=5),
+        meeting=uuid4(),
+    )
+    guest = Program(api, "guest", token)
+    created = await guest.post(APPLICATIONS, {"culture": "en-us", "userAgent": "Guest/1.0"})
+    assert created.status == 201
+    again = await guest.post(APPLICATIONS, {"culture": "en-us", "userAgent": "Guest/1.0"})
+    assert (again.status, again.href) == (200, created.href)
+    assert (await guest.get(created.link("events"))).status == 200
+    refused = await guest.post(APPLICATIONS, {"userAgent": "Guest/1.0"})
+    assert (refused.status, list(refused.json["parameters"])) == (400, ["culture"])
+
+
+async def test_an_instance_that_is_not_there(alice: Program) -> None:
+    created = await alice.post(APPLICATIONS, identity())
+    for method, address in (
+        ("DELETE", f"{created.href}?instanceId=other"),
+        ("GET", f"{created.link('events')}&instanceId=other"),
+    ):
+        lost = await alice.call(method, address)
+        assert (lost.status, lost.subcode) == (404, "ApplicationNotFound")
+    assert (await alice.get(created.href)).status == 200
