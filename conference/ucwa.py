@@ -108,6 +108,7 @@ class Ucwa:
         )
         self.applications.on_ended.append(self.people.application_ended)
         self.events = EventService(self.applications, shared.channels)
+        self.events.on_resumed.append(self.people.application_resumed)
         self.online_meetings = _online_meetings(shared)
         self.extensions = ExtensionService(shared.pool)
         self.meeting_settings = OnlineMeetingSettingsViews(settings)

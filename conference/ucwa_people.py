@@ -81,6 +81,10 @@ class People:
         await self._subscriptions.application_ended(application)
         await self._presence.application_ended(application)
 
+    async def application_resumed(self, application: Application) -> None:
+        """It was away for long: what it had subscribed to it no longer has."""
+        await self._subscriptions.application_ended(application)
+
     async def sweep(self) -> None:
         """One round of what no request does."""
         await self._presence.check()

@@ -23,6 +23,7 @@ from ucwa_numbers import (
     tell,
     tell_what_nobody_renders,
 )
+from ucwa_people import subscribe
 from ucwa_rig import Answer, Program, events_of, running_ucwa
 
 from conference.domain.facts import Urgency
@@ -297,6 +298,29 @@ async def test_after_a_long_silence_the_client_resumes(start: Start) -> None:
     assert numbers(answer) == [1]
     following = await client.program.get(links(answer)["resume"])
     assert set(links(following)) == {"self", "next"}
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_who_resumes_has_no_subscriptions_left(start: Start, alone: bool) -> None:
+    """Unless another instance of the application is there to have them."""
+    client = await start(instance="one", ucwa_resume_after=60)
+    program = client.program
+    if not alone:
+        inputs = {"endpointId": "phone", "instanceId": "two"}
+        application = {"culture": "en-US", "userAgent": "Tests/1.0", **inputs}
+        program.application = (await program.start(**application)).href
+        await program.start(**{**application, "instanceId": "three"})
+        client = Client(
+            client.api, program, client.rig, await queue_of(client.rig, program.application)
+        )
+    subscription = (await subscribe(program, "bob@example.com")).href
+    instance = program.application.partition("?")[2]
+    first = await program.get(f"{client.address}?{instance}")
+    name = str(client.queue).encode()
+    await client.rig.link.lane.call(b"ZINCRBY", b"parley:seen", -61_000, name)
+    answer = await program.get(links(first)["next"])
+    assert "resume" in links(answer)
+    assert (await program.get(subscription)).status == (404 if alone else 200)
 
 
 async def test_a_waiting_request_hears_why_the_application_ended(start: Start) -> None:

@@ -159,6 +159,13 @@ class ApplicationService:
             msgspec.structs.replace(instance, polled=True),
         )
 
+    async def is_alone(self, instance: Instance) -> bool:
+        """Whether the application has no other instance."""
+        async with self._pool.acquire() as conn:
+            return await applications.queues_of(conn, instance.application_id) == [
+                instance.queue_id
+            ]
+
     async def channel(self, application_id: str, instance_id: str | None) -> UUID:
         """The queue id of an instance's event channel, found as by `instance`. Raises NotFound."""
         return (await self.instance(application_id, instance_id)).queue_id

@@ -22,7 +22,7 @@ class EventService:
         self._applications = applications
         self._channels = channels
         self.on_resumed: list[OnResumed] = []
-        """Called before a client is told that it was away too long, perhaps more than once."""
+        """Called before the only client of an application is told that it was away too long, perhaps repeatedly."""
 
     async def read(
         self,
@@ -42,8 +42,7 @@ class EventService:
         except PollReplaced as replaced:
             raise PollReplaced(replaced.message, code="PGetReplaced") from None
         if isinstance(found, Package) and found.resumed:
-            for hook in self.on_resumed:
-                await hook(application)
+            await self._resumed(application, instance_id)
         return asked, found
 
     @property
@@ -75,6 +74,13 @@ class EventService:
             if not again or instance.queue_id == closed:
                 break
         raise _no_channel(closed)
+
+    async def _resumed(self, application: Application, instance_id: str | None) -> None:
+        instance = await self._applications.instance(application.id, instance_id)
+        if not await self._applications.is_alone(instance):
+            return
+        for hook in self.on_resumed:
+            await hook(application)
 
     async def _instance(self, application: Application, instance_id: str | None) -> Instance:
         found = await self._applications.instance(application.id, instance_id, fresh=False)
