@@ -406,6 +406,23 @@ async def test_both_instances_of_an_application_are_told(bob: Program, api: Api)
     assert await news(first) == ["deleted localParticipant", "deleted conversation"]
 
 
+async def test_a_conversation_goes_with_the_instance_that_joined(api: Api) -> None:
+    common = {"endpointId": "desk", "userAgent": "Desk/1.0"}
+    first, second, third = [
+        await program(api, "alice", instanceId=name, **common) for name in ("tab1", "tab2", "tab3")
+    ]
+    start = (await second.dashboard()).link("communication", "startOnlineMeeting")
+    begun = await second.post(f"{start}?instanceId=tab2", {})
+    conversation = (await second.get(begun.headers["Location"])).link("conversation")
+    assert (await third.delete(third.application)).status == 204
+    assert await news(first) == ALICE_ENTERED
+    assert (await first.get(conversation)).status == 200
+    assert (await second.delete(second.application)).status == 204
+    assert await news(first) == ["deleted localParticipant", "deleted conversation"]
+    nowhere = await first.post(f"{start}?instanceId=tab9", {})
+    assert (nowhere.status, nowhere.subcode) == (404, "ApplicationNotFound")
+
+
 async def test_the_meeting_api_renames_nothing_but_the_organizer_may(
     alice: Program, bob: Program, waiting: Waiting
 ) -> None:
