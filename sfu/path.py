@@ -165,8 +165,8 @@ class PacketPath(Protocol):
 
         With `keys`, those that `send` was made of, a path may seal RTP without it, to the same bytes.
 
-        `send` must have `allow_repeat_tx`, and a `window_size` of about 1024 or more: retransmission
-        without an RTX stream sends old indices again, and libsrtp refuses those that leave its window.
+        `send` must have `allow_repeat_tx`, and a `window_size` of 1024 or more: retransmission without an RTX
+        stream sends old indices again, and libsrtp refuses those that leave its window (`sequence.REACH`).
         """
         ...
 

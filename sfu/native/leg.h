@@ -176,7 +176,7 @@ static enum verdict leg_judge(const Leg *leg, const Packet *packet, int64_t *our
     /* A late probe goes out too: its number is promised, and without it the viewer would ask. */
     if (refused || !numbering_late(map, &leg->segments, packet->number, ours))
         return VERDICT_NOTHING;
-    return VERDICT_SEND;
+    return numbering_reaches(map, *ours) ? VERDICT_SEND : VERDICT_NOTHING;
 }
 
 static inline void leg_drop(Leg *leg, const Packet *packet)
@@ -261,6 +261,11 @@ static void leg_write(const Leg *leg, const Era *era, const Packet *packet, int6
 
 /* --- repair ---------------------------------------------------------------------------------------------- */
 
+static inline bool leg_has_rtx(const Leg *leg, uint8_t payload_type)
+{
+    return leg->has_rtx && leg->rtx[payload_type] != NO_PAYLOAD_TYPE;
+}
+
 /* The era and packet that a viewer names by its own 16-bit number; NULL when it can't be had any more. */
 static Packet *leg_asked(Leg *leg, uint16_t sequence, int64_t now_us, const Era **era, int64_t *ours)
 {
@@ -274,9 +279,12 @@ static Packet *leg_asked(Leg *leg, uint16_t sequence, int64_t now_us, const Era 
     if ((*era)->track->removed)
         return NULL;
     Packet *packet = cache_get(&(*era)->track->cache, origin.source, now_us);
-    if (!packet || (*era)->mapping->table.payload_types[packet->payload_type] == NO_PAYLOAD_TYPE)
+    if (!packet)
         return NULL;
-    return packet;
+    uint8_t payload_type = (*era)->mapping->table.payload_types[packet->payload_type];
+    if (payload_type == NO_PAYLOAD_TYPE)
+        return NULL;
+    return leg_has_rtx(leg, payload_type) || numbering_reaches(&leg->state.map, *ours) ? packet : NULL;
 }
 
 /* Exactly as first sent, in the retransmission stream where there is one: then under a number of that, left in
@@ -284,11 +292,12 @@ static Packet *leg_asked(Leg *leg, uint16_t sequence, int64_t now_us, const Era 
 static int leg_write_again(Leg *leg, const Era *era, const Packet *packet, int64_t *ours, uint8_t *out)
 {
     leg_write(leg, era, packet, *ours, out);
-    uint8_t rtx = leg->rtx[era->mapping->table.payload_types[packet->payload_type]];
-    if (!leg->has_rtx || rtx == NO_PAYLOAD_TYPE)
+    uint8_t payload_type = era->mapping->table.payload_types[packet->payload_type];
+    if (!leg_has_rtx(leg, payload_type))
         return packet->length;
     *ours = leg->rtx_number++;
-    return rtx_wrap(out, packet->length, packet->payload_at, rtx, leg->rtx_ssrc, (uint16_t)*ours);
+    return rtx_wrap(out, packet->length, packet->payload_at, leg->rtx[payload_type], leg->rtx_ssrc,
+                    (uint16_t)*ours);
 }
 
 #endif

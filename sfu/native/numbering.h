@@ -10,6 +10,7 @@ enum {
     FIRST_CYCLE = 0x10000, /* so that a packet older than the first one still has a number above 0 */
     MAX_SEGMENTS = 64,
     FIRST_SEGMENTS = 2,
+    REACH = 960, /* so far behind the newest number a packet still goes out under its own */
 };
 
 /* The extended number nearest to `highest` whose low 16 bits are `sequence` (RFC 3550 A.1). */
@@ -160,6 +161,12 @@ static bool numbering_late(const Numbering *map, const SegmentRing *ring, int64_
         }
     }
     return false;
+}
+
+/* Whether a packet under this number would still be taken: see REACH in sfu/rtp/sequence.py. */
+static inline bool numbering_reaches(const Numbering *map, int64_t ours)
+{
+    return numbering_next(map) - ours <= REACH;
 }
 
 typedef struct {

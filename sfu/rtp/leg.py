@@ -202,6 +202,8 @@ class Leg:
         number = self._map.late(packet.sequence)
         if number is None or payload_type is None or packet.timestamp == self._cut:
             return None
+        if not self._map.reaches(number):
+            return None
         return self._write(packet, era, payload_type, number)
 
     def _write(self, packet: Packet, era: Era, payload_type: int, number: int) -> bytes:
@@ -257,14 +259,15 @@ class Leg:
         return None
 
     def again(self, packet: Packet, era: Era, number: int) -> bytes | None:
-        """The packet exactly as first sent, in the retransmission stream where there is one."""
+        """The packet exactly as first sent, in the retransmission stream where there is one; None: it can't be."""
         payload_type = era.feed.payload_types.get(packet.payload_type)
         if payload_type is None:
             return None
-        data = self._write(packet, era, payload_type, number)
         rtx_payload_type = self._rtx_payload_types.get(payload_type)
         if self._rtx_ssrc is None or rtx_payload_type is None:
-            return data
+            reaches = self._map.reaches(number)
+            return self._write(packet, era, payload_type, number) if reaches else None
+        data = self._write(packet, era, payload_type, number)
         sequence = self._rtx_sequence
         self._rtx_sequence += 1
         return rtx.wrap(data, packet.payload_at, rtx_payload_type, self._rtx_ssrc, sequence)

@@ -11,6 +11,11 @@ FIRST_CYCLE = 0x10000
 
 MAX_SEGMENTS = 64
 
+REACH = 960
+"""So far behind the newest number a packet still goes out under its own. Who receives SRTP refuses what has left its
+replay list (RFC 3711 section 3.3.2), and libsrtp refuses to send it, too: of either, browsers' and ours, 1024 long,
+less the 64 of a batch that a full socket may have given back after they were sealed."""
+
 
 def extend(sequence: int, highest: int) -> int:
     """The extended number nearest to `highest` whose low 16 bits are `sequence` (RFC 3550 A.1)."""
@@ -93,6 +98,10 @@ class SequenceMap:
             if closed.start <= sequence < closed.end:
                 return sequence + closed.offset
         return None
+
+    def reaches(self, number: int) -> bool:
+        """Whether a packet under this number, extended, would still be taken."""
+        return self.next_out - number <= REACH
 
     def source_of(self, sequence: int) -> tuple[int, int, int] | None:
         """(era, source number, extended number) of a viewer's 16-bit number."""

@@ -18,8 +18,6 @@ from sfu.port import PythonPath
 Answer = TypeVar("Answer")
 
 _TIMED = ("forward_us_in", "forward_us_le", "forward_us_sum")
-_keys = itertools.count(1_000_000)
-"""Of these, every fourth that a path sends with is kept from it."""
 
 
 class Choked(socket.socket):
@@ -45,7 +43,7 @@ class Client:
         self.join()
 
     def join(self) -> None:
-        inward, outward = next(_keys), next(_keys)
+        inward, outward = next(self.twins.keys), next(self.twins.keys)
         self.protects = sessions(inward)[0]
         master = outward.to_bytes(44, "big")
         keys = SrtpKeys(master[:32], master[32:]) if outward % 4 < 3 else None
@@ -88,6 +86,8 @@ class Twins:
         self.now_us = 5_000_000
         self.clients: list[Client] = []
         self.received = 0
+        self.keys = itertools.count(1_000_000)
+        """Of these, every fourth that a path sends with is kept from it."""
 
     def close(self) -> None:
         for path in self.paths:

@@ -21,7 +21,7 @@ HEADER = struct.Struct("!BBHII")
 def _session(key: bytes, ssrc_type: int) -> Session:
     policy = Policy(key=key, ssrc_type=ssrc_type, srtp_profile=Policy.SRTP_PROFILE_AEAD_AES_256_GCM)
     policy.allow_repeat_tx = True
-    policy.window_size = 2048
+    policy.window_size = 1024  # as aiortc has it
     return Session(policy)
 
 

@@ -7,6 +7,7 @@ from path_rig import Remote, Rig, Rtp, rtp, vp8
 
 from sfu.rtp import header, rtx
 from sfu.rtp.cache import AGE_US
+from sfu.rtp.sequence import REACH
 
 PUBLISHER, PUBLISHER_RTX = 1000, 1001
 OTHER = 2000
@@ -16,7 +17,7 @@ class Watch:
     """One publisher to one viewer, video, begun with a keyframe of sequence number 10."""
 
     def __init__(self, rig: Rig, *, rtx: bool) -> None:
-        self.rig = rig
+        self.rig, self.rtx = rig, rtx
         self.publisher, self.viewer = rig.remote(), rig.remote()
         self.track = rig.track(self.publisher, PUBLISHER, rtx_ssrc=PUBLISHER_RTX)
         self.leg = rig.leg(self.viewer, rtx_ssrc=9999 if rtx else None, rtx={120: 121})
@@ -102,6 +103,31 @@ def test_what_the_cache_has_not_is_missed(watch: Watch) -> None:
     assert watch.rig.path.retransmit(watch.leg, [3]) == 1
     watch.rig.drain(1)
     assert watch.rig.path.retransmit(watch.leg, [3]) == 0
+
+
+def test_what_the_viewer_would_refuse_as_too_old_is_not_sent_again_under_its_number(
+    watch: Watch,
+) -> None:
+    watch.show(11)
+    # Both packets are in the cache still, the numbers in between were lost; the first is one too far behind.
+    watch.publisher.send(watch.packet(10 + REACH))
+    watch.rig.drain(1)
+    watch.viewer.receive()
+    assert watch.rig.path.retransmit(watch.leg, [1, 2]) == 1 + watch.rtx
+    assert len(watch.viewer.receive_repeated()) == 1 + watch.rtx
+    assert watch.rig.path.send_stats(watch.leg).missed == 1 - watch.rtx
+    assert watch.rig.path.counters()["send_failed"] == 0
+
+
+@pytest.mark.parametrize(("behind", "comes"), [(REACH - 1, 1), (REACH, 0)])
+def test_what_the_viewer_would_refuse_as_too_old_is_not_forwarded(
+    watch: Watch, behind: int, comes: int
+) -> None:
+    watch.show(3000)
+    watch.viewer.receive()
+    watch.show(3000 - behind)
+    assert len(watch.viewer.receive()) == comes
+    assert watch.rig.path.counters()["send_failed"] == 0
 
 
 def test_a_late_packet_can_be_sent_again(watch: Watch) -> None:
