@@ -19,7 +19,7 @@ from sfu.rtp import rtcp
 from sfu.rtp.keyframes import KeyframeRequests
 from sfu.rtp.nack import NackAnswers, NackScheduler
 from sfu.rtp.twcc import FeedbackBuilder
-from sfu.streams import Leg, Streams, Track
+from sfu.streams import Streams, Track
 
 CONGESTION_US = 55_000
 CONGESTION_TURNS = 3
@@ -37,7 +37,6 @@ class _Transport(msgspec.Struct, eq=False):
     congestion: FeedbackBuilder
     next_told_us: int = 0
     """When its publisher is to hear of arrivals again."""
-    rtt_us: int = 0
 
 
 class _Receiving(msgspec.Struct, eq=False):
@@ -100,9 +99,6 @@ class Feedback:
                 track = self._streams.track_by_ssrc(transport, packet.ssrc)
                 if track is not None:
                     self._receiver(track).reception.sender_reported(packet, now_us)
-                self._measure(transport, packet.reports)
-            case rtcp.ReceiverReport():
-                self._measure(transport, packet.reports)
             case _:
                 return
 
@@ -111,7 +107,7 @@ class Feedback:
         if leg is None:
             return
         answers = self._answers.setdefault(leg.number, NackAnswers())
-        admitted = answers.admit(nack.sequences, now_us, self._transport(transport).rtt_us)
+        admitted = answers.admit(nack.sequences, now_us, self._rtt_us(transport, now_us))
         self.counters["nacks_received"] += len(nack.sequences)
         self.counters["nacks_answered"] += self._path.retransmit(leg.number, admitted)
 
@@ -122,14 +118,13 @@ class Feedback:
         self.counters["plis_received"] += 1
         self._keyframes.want(leg.source.track)
 
-    def _measure(self, transport: int, blocks: list[rtcp.ReportBlock]) -> None:
-        now_ntp = reports.ntp(self._unix_time())
-        for block in blocks:
-            if self._streams.leg_by_ssrc(transport, block.ssrc) is None:
-                continue
-            rtt_us = rtcp.round_trip_us(block, now_ntp)
-            if rtt_us is not None:
-                self._transport(transport).rtt_us = rtt_us
+    def _rtt_us(self, transport: int, now_us: int) -> int:
+        """0 until it is known."""
+        echo = self._path.echo(transport)
+        if echo is None:
+            return 0
+        arrived = self._unix_time() - (now_us - echo.arrived_us) / 1_000_000
+        return rtcp.round_trip_us(echo.last_sr, echo.delay, reports.ntp(arrived)) or 0
 
     # what goes out
 
@@ -205,33 +200,24 @@ class Feedback:
             if members is None:
                 continue  # closed since
             heappush(self._due, (now_us + (REPORT_US if members.tracks else interval_us), number))
-            legs, tracks = members.legs.values(), members.tracks.values()
-            self._report(number, legs, tracks, now_us, now_ntp)
+            self._report(number, members.tracks.values(), now_us, now_ntp)
 
-    def _report(
-        self,
-        number: int,
-        legs: Collection[Leg],
-        tracks: Collection[Track],
-        now_us: int,
-        now_ntp: int,
-    ) -> None:
-        senders = []
-        for leg in legs:
-            stats = self._path.send_stats(leg.number)
-            found = reports.sender_report(leg.ssrc, stats, now_us, now_ntp)
-            if found is not None:
-                senders.append(found)
+    def _report(self, number: int, tracks: Collection[Track], now_us: int, now_ntp: int) -> None:
+        self.counters["reports_sent"] += self._path.send_reports(
+            number, self._cname, now_us, now_ntp
+        )
         blocks = []
         for track in tracks:
+            if not track.started:
+                continue
             received = self._path.receive_stats(track.number)
             reception = self._receiver(track).reception
             if reception.heard_more(received):
                 blocks.append(reception.block(track.ssrc, received, now_us))
-        if not senders and not blocks:
+        if not blocks:
             return
         own_ssrc = self._transport(number).own_ssrc
-        for compound in reports.compounds(own_ssrc, self._cname, senders, blocks):
+        for compound in reports.receiver_compounds(own_ssrc, self._cname, blocks):
             self.counters["reports_sent"] += 1
             self._path.send_rtcp(number, compound)
 

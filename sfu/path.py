@@ -85,13 +85,24 @@ class Datagram(msgspec.Struct, frozen=True):
     address: Address
 
 
+class Echo(msgspec.Struct, frozen=True):
+    """What a client last said about a sender report of ours (RFC 3550 section 6.4.1), and when that came.
+
+    `last_sr` is never 0: before the first report of ours there is nothing to echo. `delay` is in 1/65536 s.
+    """
+
+    last_sr: int
+    delay: int
+    arrived_us: int
+
+
 class Inbound(msgspec.Struct):
     """What one drain leaves for Python. Lists are empty in the common case."""
 
     stun: list[Datagram] = msgspec.field(default_factory=list)
     dtls: list[Datagram] = msgspec.field(default_factory=list)
     rtcp: list[tuple[int, bytes]] = msgspec.field(default_factory=list)
-    """(transport, opened compound packet)."""
+    """(transport, opened compound packet). Of receiver reports and names alone nothing is told: see `echo`."""
     unknown: list[tuple[int, int, int]] = msgspec.field(default_factory=list)
     """(transport, SSRC, payload type) of RTP that no track claims; told at most once per SSRC and second."""
     started: list[int] = msgspec.field(default_factory=list)
@@ -222,6 +233,17 @@ class PacketPath(Protocol):
 
     # RTCP and repair
     def send_rtcp(self, transport: int, compound: bytes) -> None: ...
+
+    def send_reports(self, transport: int, cname: str, now_us: int, now_ntp: int) -> int:
+        """Sender reports of the legs that are sending, with their name; in how many packets.
+
+        `now_ntp` is 64-bit NTP time. What is in them, and which legs are sending, is in `sfu.reports`.
+        """
+        ...
+
+    def echo(self, transport: int) -> Echo | None:
+        """The last one of its receiver's reports; None before there is one."""
+        ...
 
     def retransmit(self, leg: int, sequences: list[int]) -> int:
         """Send again what the viewer names (its own sequence numbers); how many the cache still held."""

@@ -8,10 +8,12 @@ from time import time_ns
 import msgspec
 from pylibsrtp import Session as SrtpSession
 
+from sfu import reports
 from sfu.counters import Counters, ForwardTime
 from sfu.path import (
     Address,
     Datagram,
+    Echo,
     Inbound,
     LegSpec,
     Levels,
@@ -185,7 +187,7 @@ class PythonPath(PacketPath):
         closing = self._transports.pop(transport, None)
         if closing is None:
             return
-        for leg in [leg for leg, (owner, _) in self._legs.items() if owner is closing]:
+        for leg in list(closing.legs):
             self.remove_leg(leg)
         for track in {track for track, _ in closing.streams.values()}:
             self._router.remove_track(track)
@@ -226,6 +228,7 @@ class PythonPath(PacketPath):
         leg = self._router.add_leg(spec, transport)
         transport.leg_ssrcs.update(ssrcs)
         self._legs[leg] = transport, ssrcs
+        transport.legs[leg] = spec.ssrc
         return leg
 
     def set_source(self, leg: int, source: Source | None, now_us: int) -> None:
@@ -238,12 +241,28 @@ class PythonPath(PacketPath):
             return
         self._router.remove_leg(leg)
         transport, ssrcs = found
+        del transport.legs[leg]
         transport.retire(ssrcs)
 
     # --- RTCP and repair ----------------------------------------------------------------------
 
     def send_rtcp(self, transport: int, compound: bytes) -> None:
         self._transports[transport].send_rtcp(compound)
+
+    def send_reports(self, transport: int, cname: str, now_us: int, now_ntp: int) -> int:
+        to = self._transports[transport]
+        senders = []
+        for leg, ssrc in to.legs.items():
+            found = reports.sender_report(ssrc, self.send_stats(leg), now_us, now_ntp)
+            if found is not None:
+                senders.append(found)
+        packets = reports.sender_compounds(cname, senders)
+        for packet in packets:
+            to.send_rtcp(packet)
+        return len(packets)
+
+    def echo(self, transport: int) -> Echo | None:
+        return self._transports[transport].echo
 
     def retransmit(self, leg: int, sequences: list[int]) -> int:
         return self._router.retransmit(leg, sequences, self._now_us)

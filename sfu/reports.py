@@ -65,7 +65,7 @@ def sender_report(
     ssrc: int, stats: SendStats, now_us: int, now_ntp: int
 ) -> rtcp.SenderReport | None:
     """None for a leg that is not sending."""
-    since_us = now_us - stats.last_sent_us
+    since_us = max(0, now_us - stats.last_sent_us)
     if not stats.packets or since_us > SENDING_US:
         return None
     passed = since_us * stats.clock_rate // 1_000_000
@@ -78,21 +78,27 @@ def sender_report(
     )
 
 
-def compounds(
-    own_ssrc: int,
-    cname: str,
-    senders: Sequence[rtcp.SenderReport],
-    blocks: Sequence[rtcp.ReportBlock],
-) -> list[bytes]:
-    """Everything that a transport has to tell, in packets that begin with a report and name their sources."""
-    packets = [
+def sender_compounds(cname: str, senders: Sequence[rtcp.SenderReport]) -> list[bytes]:
+    """Each begins with a report, and names its sources (RFC 3550 section 6.1)."""
+    return [
         rtcp.build([*group, _names(cname, [report.ssrc for report in group])])
         for group in _groups(senders, LEGS_PER_PACKET)
     ]
-    for some in _groups(blocks, rtcp.MAX_ITEMS):
-        report = rtcp.ReceiverReport(ssrc=own_ssrc, reports=list(some))
-        packets.append(rtcp.build([report, _names(cname, [own_ssrc])]))
-    return packets
+
+
+def receiver_compounds(
+    own_ssrc: int, cname: str, blocks: Sequence[rtcp.ReportBlock]
+) -> list[bytes]:
+    """The same of what came."""
+    return [
+        rtcp.build(
+            [
+                rtcp.ReceiverReport(ssrc=own_ssrc, reports=list(some)),
+                _names(cname, [own_ssrc]),
+            ]
+        )
+        for some in _groups(blocks, rtcp.MAX_ITEMS)
+    ]
 
 
 def _names(cname: str, ssrcs: list[int]) -> rtcp.SourceDescription:

@@ -9,6 +9,8 @@ from pylibsrtp import Error as SrtpError
 from pylibsrtp import Session as SrtpSession
 
 from sfu.counters import Counters
+from sfu.path import Echo
+from sfu.rtp import rtcp
 from sfu.rtp.unknown import UnknownStreams
 from sfu.udp import UdpSocket, WireAddress
 
@@ -33,9 +35,12 @@ class Transport:
         self.last_received_us = 0
         self.streams: dict[int, tuple[int, bool]] = {}
         """SSRC -> (track number, whether this is its retransmission stream)."""
+        self.legs: dict[int, int] = {}
+        """Number -> SSRC, in order."""
         self.leg_ssrcs: set[int] = set()
         """Every SSRC ever sent from here. Taken twice, SRTP would use the same key stream twice."""
         self.transport_cc_id = 0
+        self.echo: Echo | None = None
         self.arrivals: deque[tuple[int, int]] = deque(maxlen=MAX_ARRIVALS)
         self.unknown = UnknownStreams()
         self._receive = receive
@@ -61,6 +66,7 @@ class Transport:
         return opened
 
     def open_rtcp(self, data: bytes, ssrc: int, now_us: int) -> bytes | None:
+        """None also for reports that there is nothing to do about: what they echo is kept."""
         sources = self._rtcp_sources
         if ssrc not in sources and len(sources) >= MAX_RTCP_SOURCES:
             self._counters.drop_unknown_ssrc += 1
@@ -73,7 +79,10 @@ class Transport:
         sources.add(ssrc)
         self.last_received_us = now_us
         self._counters.in_rtcp += 1
-        return opened
+        mere, echo = rtcp.look(opened)
+        if echo is not None:
+            self.echo = Echo(*echo, now_us)
+        return None if mere else opened
 
     def _admit(self, ssrc: int, now_us: int) -> bool:
         # libsrtp keeps state for every SSRC it has opened, so a peer may not bring any number of them.

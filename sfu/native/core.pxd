@@ -12,6 +12,8 @@ cdef extern from "ingress.h" nogil:
         COUNTER_COUNT
         NO_PAYLOAD_TYPE
         RTCP_MINIMUM
+        LEGS_PER_PACKET
+        MAX_CNAME
         MISSING_AGE_US
     int EVENT_STUN, EVENT_DTLS, EVENT_RTCP, EVENT_UNKNOWN, EVENT_STARTED, EVENT_KEYFRAME
     int CODEC_OTHER, CODEC_VP8, CODEC_VP9, CODEC_H264, CODEC_AV1
@@ -66,6 +68,10 @@ cdef extern from "ingress.h" nogil:
         uint32_t count
         uint32_t room
         Arrival* log
+    ctypedef struct Echo:
+        int64_t arrived_us
+        uint32_t last_sr
+        uint32_t delay
     ctypedef struct Transport:
         void* send
         void* receive
@@ -75,6 +81,7 @@ cdef extern from "ingress.h" nogil:
         int64_t last_received_us
         int transport_cc_id
         Arrivals arrivals
+        Echo echo
     bint transport_seal_with(Transport*, const uint8_t*, int, const uint8_t*)
     void transport_free(Transport*)
     bint transport_add_stream(Transport*, uint32_t, Track*, bint)
@@ -120,7 +127,6 @@ cdef extern from "ingress.h" nogil:
         Missing missing
     Track* track_open(bint, int64_t)
     bint track_mute(Track*, bint)
-    void track_remove(Track*)
 
     ctypedef struct LegState:
         uint64_t packets
@@ -140,6 +146,9 @@ cdef extern from "ingress.h" nogil:
     bint leg_set_source(Leg*, Track*, Mapping*)
     void leg_unhook(Leg*)
     void leg_free(Leg*)
+
+    bint leg_is_sending(const Leg*, int64_t)
+    int reports_write(uint8_t*, Leg**, int, const char*, int64_t, uint64_t)
 
     ctypedef struct Outlet:
         int fd
@@ -168,12 +177,15 @@ cdef extern from "ingress.h" nogil:
         Mappings mappings
         int fd
         int64_t now_us
+        Track** heard
+        int heard_count
         int event_count
         Event events[]
         SocketAddress from_ "from" []
         Outbox outbox
     Path* path_open(int, int, const Srtp*, uint64_t)
     void path_close(Path*)
+    void path_remove_track(Path*, Track*)
     void path_now(Path*, int64_t)
     int path_drain_batch(Path*, int)
     void path_count_unprotected(Path*)

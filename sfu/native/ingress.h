@@ -7,6 +7,7 @@
 #define PARLEY_INGRESS_H
 
 #include "path.h"
+#include "reports.h"
 
 static void path_tell(Path *path, Event event)
 {
@@ -29,6 +30,8 @@ static bool path_unwrap(Path *path, const Track *track, Packet *packet)
 
 static bool path_take(Path *path, Track *track, Packet *packet, bool recovered)
 {
+    if (!track->heard)
+        path_hear(path, track);
     switch (track_take(track, packet, path->now_us, recovered)) {
     case TAKEN_DUPLICATE: path->counters.drop_duplicate++; return false;
     case TAKEN_LATE: path->counters.drop_late++; return false;
@@ -154,6 +157,8 @@ static void path_take_rtcp(Path *path, Transport *transport, uint8_t *data, int 
     }
     transport->last_received_us = path->now_us;
     path->counters.in_rtcp++;
+    if (reports_look(data, length, &transport->echo, path->now_us))
+        return;
     path_tell(path, (Event){.kind = EVENT_RTCP, .id = transport->number, .data = data, .length = length});
 }
 

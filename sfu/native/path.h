@@ -58,6 +58,10 @@ typedef struct {
     int64_t now_us;
     ReceiveCall receive;
     int leg_count;
+    /* tracks that packets have come of; thousands of listeners have a microphone that never sends one */
+    Track **heard;
+    int heard_count;
+    int heard_room;
     /* the batch */
     int forwarded_count;
     int64_t forwarded_since[BATCH]; /* when the packets that some viewer is to get had come, wall clock */
@@ -115,7 +119,34 @@ static Path *path_open(int fd, int family, const Srtp *srtp, uint64_t seed)
 static void path_close(Path *path)
 {
     free(path->addresses.entries);
+    free(path->heard);
     free(path);
+}
+
+/* Without memory it is tried again at the next packet. */
+static void path_hear(Path *path, Track *track)
+{
+    if (path->heard_count == path->heard_room) {
+        int room = path->heard_room ? 2 * path->heard_room : 16;
+        Track **heard = realloc(path->heard, (size_t)room * sizeof *heard);
+        if (!heard)
+            return;
+        path->heard = heard;
+        path->heard_room = room;
+    }
+    path->heard[path->heard_count++] = track;
+    track->heard = true;
+}
+
+static void path_remove_track(Path *path, Track *track)
+{
+    for (int index = 0; track->heard && index < path->heard_count; index++) {
+        if (path->heard[index] != track)
+            continue;
+        path->heard[index] = path->heard[--path->heard_count];
+        track->heard = false;
+    }
+    track_remove(track);
 }
 
 static void path_count_unprotected(Path *path) { path->counters.send_failed++; }

@@ -12,7 +12,7 @@ from sfu.counters import FORWARD_BOUNDS_US
 from sfu.native.core cimport *
 from sfu.native.srtp import context, context_address, function_addresses, session_key
 from sfu.native.wire import from_wire, to_wire
-from sfu.path import Datagram, Inbound, Levels, ReceiveStats, SendStats
+from sfu.path import Datagram, Echo as EchoTold, Inbound, Levels, ReceiveStats, SendStats
 
 
 _addresses = function_addresses()
@@ -40,7 +40,7 @@ cdef class _Transport:
     cdef object send
     cdef list accepted
     cdef list tracks
-    cdef set legs
+    cdef list legs
     cdef set leg_ssrcs
     """Every SSRC ever sent from here. Taken twice, SRTP would use the same key stream twice."""
 
@@ -65,6 +65,8 @@ cdef class NativePath:
     cdef bint _dual
     cdef dict _transports
     cdef dict _tracks
+    cdef dict _videos
+    """Those of the tracks."""
     cdef dict _legs
     cdef int64_t _last_transport
     cdef int64_t _last_number
@@ -73,7 +75,7 @@ cdef class NativePath:
         sock.setblocking(False)
         self._socket = sock
         self._dual = sock.family == 10  # AF_INET6
-        self._transports, self._tracks, self._legs = {}, {}, {}
+        self._transports, self._tracks, self._videos, self._legs = {}, {}, {}, {}
         self.c = path_open(sock.fileno(), sock.family, &_srtp, secrets.randbits(64))
         if self.c == NULL:
             raise MemoryError
@@ -164,7 +166,7 @@ cdef class NativePath:
             raise MemoryError
         self._last_transport += 1
         transport.receive, transport.send = context(receive), context(send)
-        transport.accepted, transport.tracks, transport.legs, transport.leg_ssrcs = [], [], set(), set()
+        transport.accepted, transport.tracks, transport.legs, transport.leg_ssrcs = [], [], [], set()
         transport.c.number = self._last_transport
         transport.c.receive = <void*><uintptr_t>context_address(transport.receive)
         transport.c.send = <void*><uintptr_t>context_address(transport.send)
@@ -239,6 +241,8 @@ cdef class NativePath:
         self._last_number += 1
         track.c.transport, track.transport, track.spec = transport.c, transport, spec
         self._tracks[self._last_number] = track
+        if not track.c.audio:
+            self._videos[self._last_number] = track
         transport.tracks.append(self._last_number)
         self._describe(track.c, spec)
         for ssrc in ssrcs:
@@ -268,8 +272,9 @@ cdef class NativePath:
         cdef _Track removed = self._tracks.pop(track, None)
         if removed is None:
             return
+        self._videos.pop(track, None)
         removed.transport.tracks.remove(track)
-        track_remove(removed.c)
+        path_remove_track(self.c, removed.c)
         removed.c = NULL
 
     # --- legs
@@ -295,7 +300,7 @@ cdef class NativePath:
             if 0 <= payload_type < 128:
                 leg.c.rtx[<int>payload_type] = rtx
         self._legs[self._last_number] = leg
-        transport.legs.add(self._last_number)
+        transport.legs.append(self._last_number)
         return self._last_number
 
     def set_source(self, leg, source, int64_t now_us):
@@ -328,7 +333,7 @@ cdef class NativePath:
         cdef _Leg removed = self._legs.pop(leg, None)
         if removed is None:
             return
-        removed.transport.legs.discard(leg)
+        removed.transport.legs.remove(leg)
         leg_free(removed.c)
         removed.c = NULL
         for ssrc in _ssrcs(removed.spec):
@@ -342,17 +347,51 @@ cdef class NativePath:
     # --- RTCP and repair
 
     def send_rtcp(self, transport, bytes compound):
-        cdef Transport* to = (<_Transport>self._transports[transport]).c
         cdef uint8_t data[MAX_PROTECTED]
         cdef int length = len(compound)
+        cdef Transport* to = (<_Transport>self._transports[transport]).c
         if not RTCP_MINIMUM <= length <= MAX_PROTECTED - 148:  # libsrtp's longest SRTCP trailer
             path_count_unprotected(self.c)
             return
         memcpy(data, <const char*>compound, length)
+        self._send_rtcp(to, data, length)
+
+    cdef _send_rtcp(self, Transport* to, uint8_t* data, int length):
+        """There is room behind the data for a trailer."""
         if _srtp.protect_rtcp(to.send, data, &length) != 0:
             path_count_unprotected(self.c)
             return
         outlet_control(&self.c.outbox.outlet, data, length, &to.address, to.address_length)
+
+    def send_reports(self, transport, str cname, int64_t now_us, uint64_t now_ntp):
+        cdef _Transport to = self._transports[transport]
+        cdef bytes name = cname.encode()
+        cdef Leg* legs[LEGS_PER_PACKET]
+        cdef Leg* leg
+        cdef int count = 0, packets = 0
+        if len(name) > MAX_CNAME:
+            raise ValueError(f"a name of at most {MAX_CNAME} bytes is told")
+        for number in to.legs:
+            leg = (<_Leg>self._legs[number]).c
+            if not leg_is_sending(leg, now_us):
+                continue
+            legs[count] = leg
+            count += 1
+            if count == LEGS_PER_PACKET:
+                self._report(to.c, legs, count, name, now_us, now_ntp)
+                count, packets = 0, packets + 1
+        if count:
+            self._report(to.c, legs, count, name, now_us, now_ntp)
+            packets += 1
+        return packets
+
+    cdef _report(self, Transport* to, Leg** legs, int count, bytes name, int64_t now_us, uint64_t now_ntp):
+        cdef uint8_t data[MAX_PROTECTED]
+        self._send_rtcp(to, data, reports_write(data, legs, count, <const char*>name, now_us, now_ntp))
+
+    def echo(self, transport):
+        cdef Echo* echo = &(<_Transport>self._transports[transport]).c.echo
+        return EchoTold(echo.last_sr, echo.delay, echo.arrived_us) if echo.last_sr else None
 
     def retransmit(self, leg, list sequences):
         cdef Leg* asking = (<_Leg>self._legs[leg]).c
@@ -366,10 +405,10 @@ cdef class NativePath:
     def missing(self):
         cdef Track* track
         cdef Missing* missing
-        cdef int index
+        cdef int index, place
         found = []
-        for item in self._tracks.values():
-            track = (<_Track>item).c
+        for place in range(self.c.heard_count):
+            track = self.c.heard[place]
             missing = &track.missing
             if not missing.count or track.muted:
                 continue
@@ -380,6 +419,7 @@ cdef class NativePath:
                     holes.append(missing.holes[index].number & 0xFFFF)
             if holes:
                 found.append((track.id, holes))
+        found.sort()  # `heard` is in no order; callers need one that depends on nothing but the calls
         return found
 
     def arrivals(self, transport):
@@ -396,9 +436,9 @@ cdef class NativePath:
     def waiting_for_keyframe(self):
         cdef Track* track
         found = []
-        for item in self._tracks.values():
+        for item in self._videos.values():
             track = (<_Track>item).c
-            if not track.audio and not track.muted and (track.waiting.count or track.torn):
+            if not track.muted and (track.waiting.count or track.torn):
                 found.append(track.id)
         return found
 
@@ -433,9 +473,10 @@ cdef class NativePath:
 
     def levels(self):
         cdef Track* track
+        cdef int place
         found = []
-        for item in self._tracks.values():
-            track = (<_Track>item).c
+        for place in range(self.c.heard_count):
+            track = self.c.heard[place]
             if not track.level_count:
                 continue
             found.append(
@@ -448,6 +489,7 @@ cdef class NativePath:
             )
             track.level_count = track.level_total = 0
             track.loudest = 127
+        found.sort(key=_track_of)
         return found
 
     def media_in(self):
@@ -488,6 +530,10 @@ cdef class NativePath:
     def _forward_bound(int64_t us):
         """Of the bucket that counts this time."""
         return forward_bound_us(forward_bucket(us))
+
+
+def _track_of(levels):
+    return levels.track
 
 
 def _ssrcs(spec):

@@ -26,6 +26,7 @@ struct Track {
     bool audio;
     bool muted;
     bool started;
+    bool heard; /* a packet has come: it is in the path's list of those */
     bool removed;
     bool keyframe_seen;
     uint8_t audio_level_id;

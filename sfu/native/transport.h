@@ -40,6 +40,13 @@ typedef struct {
     Arrival *log;
 } Arrivals;
 
+/* What a client last said about a sender report of ours: LSR and DLSR of RFC 3550 section 6.4.1. */
+typedef struct {
+    int64_t arrived_us;
+    uint32_t last_sr; /* 0 before there is one */
+    uint32_t delay;
+} Echo;
+
 typedef struct Transport {
     /* sending */
     void *send;
@@ -57,6 +64,7 @@ typedef struct Transport {
     int64_t last_received_us;
     int64_t number;
     Arrivals arrivals;
+    Echo echo;
     int unknown_count;
     int rtcp_source_count;
     UnknownStream *unknown; /* in order of first sight; MAX_UNKNOWN of them, once there is one */

@@ -380,14 +380,41 @@ def _write_remb(packet: Remb) -> bytes:
     )
 
 
-def round_trip_us(block: ReportBlock, now_ntp: int) -> int | None:
-    """What a report about us says of the way there and back (RFC 3550 section 6.4.1).
+def look(data: bytes) -> tuple[bool, tuple[int, int] | None]:
+    """Whether there is nothing but receiver reports and names in a compound, and what was last echoed.
 
-    None before the reporter has seen a sender report of ours, or when the figures can't be true.
+    The latter is LSR and DLSR of the last report block that has any (RFC 3550 section 6.4.1). What does not fit its
+    lengths, or is padded, is left to `parse`: then there is more than reports.
     """
-    if not block.last_sr:
-        return None
-    units = ((now_ntp >> 16) - block.last_sr - block.delay) & 0xFFFFFFFF
+    echo: tuple[int, int] | None = None
+    at = 0
+    while at < len(data):
+        if len(data) - at < _COMMON.size:
+            return False, echo
+        first, kind, words = _COMMON.unpack_from(data, at)
+        end = at + 4 * (words + 1)
+        blocks = at + 8 if kind == RR else at + 28
+        count = first & 0x1F
+        if end > len(data) or first >> 5 != 4 or kind not in (SR, RR, SDES):
+            return False, echo
+        if kind != SDES:
+            if blocks + count * _BLOCK.size > end:
+                return False, echo
+            for index in range(count):
+                last_sr, delay = _PAIR.unpack_from(data, blocks + index * _BLOCK.size + 16)
+                echo = (last_sr, delay) if last_sr else echo
+            if kind == SR:
+                return False, echo
+        at = end
+    return bool(data), echo
+
+
+def round_trip_us(last_sr: int, delay: int, now_ntp: int) -> int | None:
+    """What was echoed of a report of ours says of the way there and back (RFC 3550 section 6.4.1).
+
+    `now_ntp`: when it arrived. None when the figures can't be true.
+    """
+    units = ((now_ntp >> 16) - last_sr - delay) & 0xFFFFFFFF
     if units >= 0x80000000:
         return 0 if units > 0xFFFF0000 else None  # a second of clock rounding at most
     return units * 1_000_000 >> 16

@@ -6,8 +6,10 @@ from itertools import count
 
 from pylibsrtp import Session as SrtpSession
 
+from sfu import reports
 from sfu.path import (
     Address,
+    Echo,
     Inbound,
     LegSpec,
     Levels,
@@ -37,6 +39,7 @@ class StubPath(PacketPath):
         self.holes: list[tuple[int, list[int]]] = []
         self.arrived: dict[int, list[tuple[int, int]]] = {}
         self.waiting: list[int] = []
+        self.echoes: dict[int, Echo] = {}
         self.received: dict[int, ReceiveStats] = {}
         self.sending: dict[int, SendStats] = {}
         self._numbers = count(1)
@@ -100,6 +103,19 @@ class StubPath(PacketPath):
 
     def send_rtcp(self, transport: int, compound: bytes) -> None:
         self.rtcp.append((transport, compound))
+
+    def send_reports(self, transport: int, cname: str, now_us: int, now_ntp: int) -> int:
+        senders = [
+            reports.sender_report(spec.ssrc, self.sending[number], now_us, now_ntp)
+            for number, spec in self.legs.items()
+            if spec.transport == transport
+        ]
+        packets = reports.sender_compounds(cname, [sender for sender in senders if sender])
+        self.rtcp += [(transport, packet) for packet in packets]
+        return len(packets)
+
+    def echo(self, transport: int) -> Echo | None:
+        return self.echoes.get(transport)
 
     def retransmit(self, leg: int, sequences: list[int]) -> int:
         self.retransmitted.append((leg, sequences))

@@ -44,7 +44,7 @@ def test_the_first_byte_decides(rig: Rig, first: int, where: str) -> None:
 
 def test_rtcp_is_opened_and_handed_over(rig: Rig) -> None:
     remote = rig.remote()
-    compound = rtcp.build([rtcp.ReceiverReport(ssrc=5)])
+    compound = rtcp.build([rtcp.PictureLoss(sender_ssrc=5, media_ssrc=2)])
     remote.send_rtcp(compound)
     assert rig.drain(7).rtcp == [(remote.transport, compound)]
     assert rig.path.last_received_us(remote.transport) == rig.now_us
@@ -123,7 +123,7 @@ def test_a_forgotten_ssrc_leaves_nothing_behind(rig: Rig) -> None:
 def test_nor_any_number_of_rtcp_senders(rig: Rig) -> None:
     remote = rig.remote()
     for ssrc in range(100):
-        remote.send_rtcp(rtcp.build([rtcp.ReceiverReport(ssrc=ssrc)]))
+        remote.send_rtcp(rtcp.build([rtcp.PictureLoss(sender_ssrc=ssrc, media_ssrc=2)]))
     assert len(rig.drain().rtcp) == MAX_RTCP_SOURCES
     assert rig.count("drop_unknown_ssrc") == 100 - MAX_RTCP_SOURCES
 
@@ -154,11 +154,11 @@ def test_media_follows_the_selected_address(rig: Rig) -> None:
     assert len(moved.receive_raw()) == 1
     # What comes from the new address is the transport's as well.
     moved.protects = viewer.protects
-    moved.send_rtcp(rtcp.build([rtcp.ReceiverReport(ssrc=5)]))
+    moved.send_rtcp(rtcp.build([rtcp.PictureLoss(sender_ssrc=5, media_ssrc=2)]))
     assert [transport for transport, _ in rig.drain().rtcp] == [viewer.transport]
     # Closing the transport that had the address before takes nothing away.
     rig.path.close_transport(moved.transport)
-    moved.send_rtcp(rtcp.build([rtcp.ReceiverReport(ssrc=5)]))
+    moved.send_rtcp(rtcp.build([rtcp.PictureLoss(sender_ssrc=5, media_ssrc=2)]))
     assert [transport for transport, _ in rig.drain().rtcp] == [viewer.transport]
 
 

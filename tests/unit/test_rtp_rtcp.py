@@ -162,15 +162,52 @@ def test_more_items_than_can_be_counted_are_refused() -> None:
 @pytest.mark.parametrize(
     ("last_sr", "delay", "now_ntp", "us"),
     [
-        (0, 0, 5 << 32, None),
         (0x0001_0000, 0x8000, (1 << 32) + (3 << 31), 1_000_000),  # sent 1.0, held 0.5, now 2.5
         (0x0001_8000, 0, 1 << 32, 0),  # half a second of rounding
         (0x0009_0000, 0, 1 << 32, None),
     ],
 )
 def test_round_trip(last_sr: int, delay: int, now_ntp: int, us: int | None) -> None:
-    block = ReportBlock(ssrc=1, last_sr=last_sr, delay=delay)
-    assert rtcp.round_trip_us(block, now_ntp) == us
+    assert rtcp.round_trip_us(last_sr, delay, now_ntp) == us
+
+
+def reports(kind: int, *echoes: tuple[int, int]) -> bytes:
+    blocks = [ReportBlock(ssrc=1, last_sr=last_sr, delay=delay) for last_sr, delay in echoes]
+    if kind == rtcp.RR:
+        return build([rtcp.ReceiverReport(ssrc=1, reports=blocks)])
+    return build(
+        [rtcp.SenderReport(ssrc=1, ntp=2, timestamp=3, packets=4, octets=5, reports=blocks)]
+    )
+
+
+NAMES = build([rtcp.SourceDescription(cnames={1: "alice"})])
+
+
+@pytest.mark.parametrize(
+    ("data", "mere", "echo"),
+    [
+        (b"", False, None),
+        (reports(rtcp.RR), True, None),
+        (reports(rtcp.RR) + NAMES, True, None),
+        (NAMES, True, None),
+        (reports(rtcp.RR, (0, 9)), True, None),
+        (reports(rtcp.RR, (7, 8), (5, 6), (0, 9)) + NAMES, True, (5, 6)),
+        (reports(rtcp.RR, (7, 8)) + build([rtcp.Goodbye(ssrcs=[1])]), False, (7, 8)),
+        (
+            reports(rtcp.RR, (7, 8)) + build([rtcp.PictureLoss(sender_ssrc=1, media_ssrc=2)]),
+            False,
+            (7, 8),
+        ),
+        (reports(rtcp.SR, (7, 8)) + NAMES, False, (7, 8)),
+        (reports(rtcp.RR, (7, 8))[:-4], False, None),
+        (reports(rtcp.RR) + b"\x80\xca", False, None),
+        (b"\x81\xc9\x00\x01" + bytes(4), False, None),  # a block is missing
+        (b"\xa0\xc9\x00\x01" + bytes(4), False, None),  # padded
+        (b"\x40\xc9\x00\x01" + bytes(4), False, None),  # another version
+    ],
+)
+def test_mere_reports_are_told_apart(data: bytes, mere: bool, echo: tuple[int, int] | None) -> None:
+    assert rtcp.look(data) == (mere, echo)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,15 @@ import pytest
 from sfu_stubs import StubPath
 
 from sfu.feedback import REPORT_US, REPORTED_LEGS, Feedback
-from sfu.path import Codec, LegSpec, ReceiveStats, SendStats, Source, TrackSpec
-from sfu.reports import LEGS_PER_PACKET, Reception, compounds, ntp, sender_report
+from sfu.path import Codec, Echo, LegSpec, ReceiveStats, SendStats, Source, TrackSpec
+from sfu.reports import (
+    LEGS_PER_PACKET,
+    Reception,
+    ntp,
+    receiver_compounds,
+    sender_compounds,
+    sender_report,
+)
 from sfu.rtp import rtcp
 from sfu.rtp.twcc import TransportFeedback
 from sfu.streams import Leg, Streams, Track
@@ -104,6 +111,17 @@ def desk() -> Desk:
 
 def nack(*sequences: int, ssrc: int = 2001) -> rtcp.Nack:
     return rtcp.Nack(sender_ssrc=1, media_ssrc=ssrc, sequences=list(sequences))
+
+
+def test_nothing_is_sent_twice_within_the_way_there_and_back(desk: Desk) -> None:
+    """100 ms before it came a report of ours had been sent; it was held for 20."""
+    sent = ntp(desk.unix_time - 0.1) >> 16 & 0xFFFFFFFF
+    desk.path.echoes[VIEWER] = Echo(sent, 20 * 65536 // 1000, SECOND)
+    for now_us in (SECOND, SECOND + 70_000, SECOND + 90_000):
+        desk.unix_time += (now_us - SECOND) / 1_000_000
+        desk.take(nack(7), now_us=now_us)
+        desk.unix_time -= (now_us - SECOND) / 1_000_000
+    assert [numbers for _, numbers in desk.path.retransmitted] == [[7], [], [7]]
 
 
 def test_a_viewer_gets_what_it_asks_for_again(desk: Desk) -> None:
@@ -343,7 +361,7 @@ def test_many_legs_are_reported_in_several_packets() -> None:
         for n in range(1, 3 * LEGS_PER_PACKET)
     ]
     blocks = [rtcp.ReportBlock(ssrc=n) for n in range(1, 40)]
-    packets = compounds(9, "f" * 16, senders, blocks)
+    packets = sender_compounds("f" * 16, senders) + receiver_compounds(9, "f" * 16, blocks)
     assert max(map(len, packets)) <= 1200
     parsed = [packet for data in packets for packet in rtcp.parse(data)]
     assert [p.ssrc for p in parsed if isinstance(p, rtcp.SenderReport)] == list(

@@ -14,7 +14,7 @@ import msgspec
 from native_twins import Client, Twins
 from path_rig import rtp, vp8
 
-from sfu.path import Codec, Kind, LegSpec, Source, TrackSpec
+from sfu.path import Codec, Kind, LegSpec, PacketPath, Source, TrackSpec
 from sfu.rtp import rtx
 
 VIDEO = {
@@ -238,13 +238,25 @@ class Call:
                 packet[0] |= chance.choice([0x20, 0x2F, 0x0F])
                 client.send(_protected(client, bytes(packet)))
             elif kind == 4:
-                compound = struct.pack("!BBHI", 0x80, 201, 1, 700_000 + chance.randrange(80))
-                client.send(client.protects.protect_rtcp(compound))
+                client.send(client.protects.protect_rtcp(self._compound()))
             elif kind == 5:
                 client.send(b"\x80" + chance.randbytes(chance.choice([1_500, 2_040, 2_100])))
             else:
                 client.send(b"\x80\xc8" + chance.randbytes(30))
         self.twins.drain(1)
+
+    def _compound(self) -> bytes:
+        """Reports and names, some of which are none: of other kinds, padded, cut off."""
+        chance = self.chance
+        compound = struct.pack("!BBHI", 0x80, 201, 1, 700_000 + chance.randrange(80))
+        for _ in range(chance.randrange(4)):
+            kind, count = chance.choice([200, 201, 201, 202, 203]), chance.randrange(3)
+            words = {200: 6 + 6 * count, 201: 1 + 6 * count}.get(kind, chance.randrange(4))
+            words += chance.choice([0] * 6 + [-1, 1, 3])
+            first = chance.choice([0x80] * 8 + [0xA0, 0x40]) | count
+            body = bytes(chance.choice([0, 1, 255]) for _ in range(4 * max(0, words)))
+            compound += struct.pack("!BBH", first, kind, max(0, words)) + body
+        return compound[: max(8, len(compound) - chance.choice([0] * 6 + [1, 4]))]
 
     # --- the caller -------------------------------------------------------------------------
 
@@ -357,8 +369,15 @@ class Call:
             twins.same(lambda path, leg=leg.leg: path.send_stats(leg))  # type: ignore[misc]
         for client in twins.clients:
             twins.same(lambda path, number=client.transport: path.arrivals(number))  # type: ignore[misc]
+            twins.same(lambda path, number=client.transport: path.echo(number))  # type: ignore[misc]
+            twins.same(lambda path, number=client.transport: self._report(path, number))  # type: ignore[misc]
             twins.same(lambda path, number=client.transport: path.last_received_us(number))  # type: ignore[misc]
         twins.compare_counters()
+        twins.compare_received()
+
+    def _report(self, path: PacketPath, transport: int) -> int:
+        now_us = self.twins.now_us
+        return path.send_reports(transport, "alice"[: transport % 6], now_us, now_us << 24)
 
 
 def _protected(client: Client, packet: bytes) -> bytes:

@@ -176,7 +176,7 @@ static void open_transport(int index)
 static void remove_track(int index)
 {
     if (tracks[index])
-        track_remove(tracks[index]);
+        path_remove_track(path, tracks[index]);
     tracks[index] = NULL;
 }
 
@@ -297,6 +297,22 @@ static void look_at_missing(Track *track)
     for (int at = track->missing.first; at < track->missing.last; at++)
         count += track->missing.holes[at].since_us >= 0;
     CHECK(count == track->missing.count && count <= MAX_MISSING);
+}
+
+static void send_reports(void)
+{
+    uint8_t data[MAX_PROTECTED];
+    Leg *sending[LEGS_PER_PACKET];
+    int count = 0;
+    for (int index = 0; index < LEGS && count < LEGS_PER_PACKET; index++)
+        if (legs[index] && leg_is_sending(legs[index], now_us))
+            sending[count++] = legs[index];
+    char name[MAX_CNAME + 1] = {0};
+    memset(name, 'a', next8() % (MAX_CNAME + 1));
+    int length = count ? reports_write(data, sending, count, name, now_us, (uint64_t)next16() << 32) : 0;
+    CHECK(length <= MAX_REPORTS && length % 4 == 0);
+    Echo echo = {0};
+    CHECK(!reports_look(data, length, &echo, now_us)); /* sender reports are more than mere ones */
 }
 
 static void send_control(void)
@@ -421,6 +437,7 @@ static void rtcp_datagram(void)
     uint8_t *data = new_datagram(1 + next8() % 7);
     data[0] = 0x81;
     data[1] = (uint8_t)(192 + next8() % 32);
+    put16(data + 2, next8() % 20);
     put32(data + 4, next8());
     queue[queued++].length = 8 + next8() % 64 + TRAILER;
 }
@@ -507,7 +524,7 @@ static void step(void)
     case 14: close_transport((operation >> 5) % TRANSPORTS); break;
     case 15: if (operation >> 5 < TRANSPORTS && !transports[operation >> 5]) open_transport(operation >> 5); break;
     case 16: look_at_missing(tracks[next8() % TRACKS]); break;
-    case 17: send_control(); break;
+    case 17: send_control(); send_reports(); break;
     case 18: change_address(); break;
     case 19: path->outbox.segmentation = next8() & 1; break;
     case 20: burst(); break;
