@@ -45,14 +45,14 @@ class AudioConnection:
         self.slots: list[Slot] = []
         self._media = media
         self._listener = listener
-        self._answering = Answering(media, self)
+        self._answering = Answering(media)
 
     def offer(self, remote: RemoteDescription, *, enabled: bool) -> str:
         """Answer the client's first or renewed offer. Raises ValueError, changing nothing."""
         known = {slot.accepted.mid: slot.accepted.ssrc for slot in self.slots}
         answer = answer_audio(remote, known, self._media.cname, new_ssrc)
         replaced = self._answering.replaces(remote)
-        text = self._answering.answer(remote, answer.sections)
+        text = self._answering.answer(self, remote, answer.sections)
         if replaced or answer.published != self.published:
             self._drop_track()
         self.published = answer.published

@@ -58,10 +58,9 @@ class Answering:
     connection that takes the old one's place.
     """
 
-    def __init__(self, media: Media, owner: PeerOwner) -> None:
+    def __init__(self, media: Media) -> None:
         self.peer: Peer | None = None
         self._media = media
-        self._owner = owner
         self._setup: Setup = "passive"
         self._writer = Writer()
 
@@ -76,12 +75,17 @@ class Answering:
         fingerprints = transport_of(remote).fingerprints
         return peer is None or peer.state == "closed" or peer.fingerprints != fingerprints
 
-    def answer(self, remote: RemoteDescription, sections: list[Section | Rejected]) -> str:
-        """Adopt the offer's transport and write the answer. Raises ValueError, changing nothing."""
+    def answer(
+        self, owner: PeerOwner, remote: RemoteDescription, sections: list[Section | Rejected]
+    ) -> str:
+        """Adopt the offer's transport and write the answer. Raises ValueError, changing nothing.
+
+        A new connection's peer tells `owner`, who is not kept here: it would keep itself.
+        """
         transport = transport_of(remote)
         if self.replaces(remote):
             self.close()
-            self.peer = self._media.endpoint.open_peer(self._owner, self._media.now_us())
+            self.peer = self._media.endpoint.open_peer(owner, self._media.now_us())
             self._setup = our_setup(transport.setup)
         elif self.peer and self.peer.remote_ufrag != transport.ufrag:
             self.peer.renew_credentials()

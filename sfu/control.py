@@ -37,6 +37,7 @@ from sfu.tasks import end
 OUTBOX_LIMIT = 10_000
 """Replies and notices that wait for Redis; past it the oldest are dropped and counted."""
 REPLIES_KEPT = 2048
+"""For commands that come again, until their deadlines."""
 SOCKET_TIMEOUT = 5.0
 _BATCH = 128
 _RETRY_DELAYS = (0.1, 0.2, 0.5, 1.0)
@@ -68,7 +69,7 @@ class Control:
         self._work = asyncio.Event()
         self._registered = asyncio.Event()
         self._news = asyncio.Event()
-        self._replies: OrderedDict[str, bytes] = OrderedDict()
+        self._replies: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         self._commands = msgspec.msgpack.Decoder(Command)
         self._encoder = msgspec.msgpack.Encoder()
 
@@ -133,10 +134,11 @@ class Control:
             self.counters["commands_malformed"] += 1
             log.warning("command_malformed", error=str(error))
             return
-        reply = self._replies.get(command.id)
+        _, reply = self._replies.get(command.id, (0.0, None))
         if reply is None:
             reply = self._encoder.encode(Reply(id=command.id, result=self._result(command)))
-            self._remember(command.id, reply)
+            self._replies[command.id] = command.deadline, reply
+            self._forget_replies()
         else:
             self.counters["commands_repeated"] += 1
         self._queue(command.reply_to, reply)
@@ -153,10 +155,15 @@ class Control:
             log.exception("command_failed", command=type(command.body).__name__)
             return Failed(code="internal", reason="the worker failed; its log says why")
 
-    def _remember(self, command_id: str, reply: bytes) -> None:
-        self._replies[command_id] = reply
-        if len(self._replies) > REPLIES_KEPT:
-            self._replies.popitem(last=False)
+    def _forget_replies(self) -> None:
+        """A command that comes again after its deadline is refused, so nobody wants those replies any more."""
+        now = self._unix_time()
+        while self._replies:
+            oldest = next(iter(self._replies))
+            deadline, _ = self._replies[oldest]
+            if deadline >= now and len(self._replies) <= REPLIES_KEPT:
+                return
+            del self._replies[oldest]
 
     # what goes out
 
@@ -197,6 +204,7 @@ class Control:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), HEARTBEAT_INTERVAL)
             self._news.clear()
+            self._forget_replies()
             if self._registered.is_set():
                 await self.register()
 

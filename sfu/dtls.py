@@ -134,7 +134,7 @@ class Association:
 
     def __init__(self, certificate: Certificate, send: Callable[[bytes], None]) -> None:
         self._certificate = certificate
-        self._send = send
+        self._send: Callable[[bytes], None] | None = send
         self._wire: _Wire | None = _Wire(send)
         self._connection: SSL.Connection | None = None
         self._records: RecordKeys | None = None
@@ -175,19 +175,26 @@ class Association:
         return self._read(data)
 
     def close(self) -> None:
-        """Say goodbye, if there is anything to say it with."""
+        """Say goodbye, if there is anything to say it with, and let go of who sends it, who holds this."""
         connection, records = self._connection, self._records
-        self._connection = self._records = None
         if self._wire is not None:
             self._wire.end()
         if records is not None:
-            self._send(dtls_records.close_notify(records))
+            self._write(dtls_records.close_notify(records))
         elif connection is not None:
-            try:
-                connection.shutdown()
-            except SSL.Error:
-                return  # broken already
-            self._flush(connection)
+            self._shut_down(connection)
+        self._connection = self._records = self._send = None
+
+    def _shut_down(self, connection: SSL.Connection) -> None:
+        try:
+            connection.shutdown()
+        except SSL.Error:
+            return  # broken already
+        self._flush(connection)
+
+    def _write(self, data: bytes) -> None:
+        if self._send is not None:
+            self._send(data)
 
     def _read(self, data: bytes) -> Taken:
         if self._records is None:
@@ -202,7 +209,7 @@ class Association:
         """Byte for byte: whoever has got it drops it as replayed (RFC 6347 section 4.1.2.6)."""
         if self._last_flight and self._repeats < MAX_REPEATS:
             self._repeats += 1
-            self._send(self._last_flight)
+            self._write(self._last_flight)
 
     def _feed(self, connection: SSL.Connection, data: bytes) -> bool:
         """Whether the client has closed, be it by a fatal alert."""
@@ -218,7 +225,7 @@ class Association:
             data = connection.bio_read(_LARGEST)
         except SSL.Error:
             return  # nothing to send
-        self._send(data)
+        self._write(data)
 
 
 def send_keys(dtls: RTCDtlsTransport) -> SrtpKeys | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterator
 from struct import Struct
+from sys import intern
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -72,7 +73,8 @@ class RecordKeys(msgspec.Struct, frozen=True):
             raise ValueError(f"records of {cipher} are not read here")
         seed = b"key expansion" + server_random + client_random
         length = 2 * (lengths.key + lengths.iv)
-        return cls(cipher, _expand(master_secret, seed, length), is_server)
+        # Thousands of associations have one cipher's name.
+        return cls(intern(cipher), _expand(master_secret, seed, length), is_server)
 
     def half(self, *, of_server: bool) -> tuple[bytes, bytes]:
         """Key and IV of what one side writes."""

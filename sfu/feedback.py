@@ -200,7 +200,7 @@ class Feedback:
             if members is None:
                 continue  # closed since
             heappush(self._due, (now_us + (REPORT_US if members.tracks else interval_us), number))
-            self._report(number, members.tracks.values(), now_us, now_ntp)
+            self._report(number, members.tracks, now_us, now_ntp)
 
     def _report(self, number: int, tracks: Collection[Track], now_us: int, now_ntp: int) -> None:
         self.counters["reports_sent"] += self._path.send_reports(

@@ -6,8 +6,9 @@ offered in turn is `sfu.subscriptions`' part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import lru_cache
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -24,6 +25,7 @@ _VIDEO_FEEDBACK = ("nack", "nack pli", "ccm fir", "transport-cc")
 _AUDIO_FEEDBACK = ("transport-cc",)
 
 NewSsrc = Callable[[], int]
+Named = TypeVar("Named", bound=Hashable)
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,13 +181,15 @@ def _slot(media: RemoteMedia, ssrc: int) -> Accepted:
         mid=media.mid,
         ssrc=ssrc,
         rtx_ssrc=None,
-        payload_types=first_of_each(media.codecs),
-        rtx={},
-        extensions={
-            uri: number
-            for uri, number in media.extensions.items()
-            if uri in extensions.AUDIO_FORWARDED
-        },
+        payload_types=shared(first_of_each(media.codecs)),
+        rtx=shared({}),
+        extensions=shared(
+            {
+                uri: number
+                for uri, number in media.extensions.items()
+                if uri in extensions.AUDIO_FORWARDED
+            }
+        ),
     )
 
 
@@ -243,3 +247,13 @@ def first_of_each(listed: Iterable[RemoteCodec]) -> dict[CodecKey, int]:
     for codec in listed:
         found.setdefault(codec.key, codec.payload_type)
     return found
+
+
+def shared(numbers: dict[Named, int]) -> dict[Named, int]:
+    """An equal one, the same for everybody who asks: thousands of viewers are alike. Not to be changed."""
+    return _shared(tuple(numbers.items()))
+
+
+@lru_cache(maxsize=1024)
+def _shared(items: tuple[tuple[Named, int], ...]) -> dict[Named, int]:
+    return dict(items)

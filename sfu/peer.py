@@ -67,13 +67,14 @@ class Peer:
         self.remote_ufrag: str | None = None
         self.fingerprints: frozenset[Fingerprint] = frozenset()
         self.selected: Address | None = None
-        self.addresses: dict[Address, int] = {}
-        """Checked addresses, with the time of the last check (µs)."""
+        self.addresses: list[Address] = []
+        """Those checked, in order of their last checks."""
         self.opened_us = now_us
         self.last_check_us = 0
         self.owner = owner
         self._registry = registry
-        self._passwords: dict[str, str] = {}
+        self._former: tuple[tuple[str, str], ...] = ()
+        """Fragments and passwords that are good besides ours."""
         self._association = Association(registry.certificate, self._send)
         self._role: Role = "server"
         self._task: asyncio.Task[None] | None = None
@@ -85,24 +86,26 @@ class Peer:
 
     def renew_credentials(self) -> None:
         """An ICE restart (RFC 8445 section 9): the former ones stay good until the client nominates with the new."""
+        if self.ufrag:
+            self._former += ((self.ufrag, self.password),)
         self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
-        self._passwords[self.ufrag] = self.password
         self._registry.credentials_added(self, self.ufrag)
 
     def adopt_credentials(self, other: Peer) -> None:
         """Take over the credentials of a peer that this one replaces: its offer is what the client answered."""
-        for ufrag in list(self._passwords):
+        for ufrag in self.ufrags:
             self._registry.credentials_dropped(ufrag)
-        self.ufrag, self.password = other.ufrag, other.password
-        self._passwords = {self.ufrag: self.password}
+        self.ufrag, self.password, self._former = other.ufrag, other.password, ()
         self._registry.credentials_added(self, self.ufrag)
 
     def password_of(self, ufrag: str) -> str | None:
-        return self._passwords.get(ufrag)
+        if ufrag == self.ufrag:
+            return self.password
+        return next((password for former, password in self._former if former == ufrag), None)
 
     @property
     def ufrags(self) -> list[str]:
-        return list(self._passwords)
+        return [*(former for former, _ in self._former), self.ufrag]
 
     # what comes in
 
@@ -116,7 +119,9 @@ class Peer:
         """An authentic connectivity check came from this address."""
         self.last_check_us = now_us
         known = address in self.addresses
-        self.addresses[address] = now_us
+        if known:
+            self.addresses.remove(address)
+        self.addresses.append(address)
         if not known:
             self._remember(address)
         if nominated or self.selected is None:
@@ -162,12 +167,12 @@ class Peer:
             self._registry.path.accept(self.transport, address)
         if len(self.addresses) > MAX_ADDRESSES:
             others = [known for known in self.addresses if known not in (address, self.selected)]
-            oldest = min(others, key=self.addresses.__getitem__)
-            self.forget(oldest)
+            self.forget(others[0])
 
     def forget(self, address: Address) -> None:
         """The address is somebody else's now, or one too many."""
-        self.addresses.pop(address, None)
+        if address in self.addresses:
+            self.addresses.remove(address)
         if self.selected == address:
             self.selected = None
         self._registry.address_dropped(self, address)
@@ -180,10 +185,9 @@ class Peer:
             self._registry.path.select(self.transport, address)
 
     def _drop_former_credentials(self) -> None:
-        for ufrag in list(self._passwords):
-            if ufrag != self.ufrag:
-                del self._passwords[ufrag]
-                self._registry.credentials_dropped(ufrag)
+        for ufrag, _ in self._former:
+            self._registry.credentials_dropped(ufrag)
+        self._former = ()
 
     def _connect_when_ready(self) -> None:
         if self.state != "new" or not self.fingerprints or self.selected is None:

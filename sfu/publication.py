@@ -32,28 +32,32 @@ class Publication:
         self.live = False
         self.track: Track | None = None
         self.published: Published | None = None
+        self._wanted: Wanted | None = None
         self._media = media
         self._listener = listener
-        self._answering = Answering(media, self)
+        self._answering = Answering(media)
 
     def offer(self, remote: RemoteDescription) -> str:
         """Answer the client's first or renewed offer. Raises ValueError, changing nothing."""
         answer = answer_video(remote)
-        text = self._answering.answer(remote, answer.sections)
+        text = self._answering.answer(self, remote, answer.sections)
         if answer.published != self.published:
             self.published = answer.published
+            self._wanted = None
             self._drop_track()
         self._add_track()
         return text
 
     def wanted(self) -> Wanted:
-        """What a viewer can be offered of it."""
+        """What a viewer can be offered of it; the same for all of them."""
         assert self.published is not None
-        return Wanted(
-            feed=self.feed,
-            codecs=frozenset(self.published.codecs.values()) & VIDEO_OFFER.keys(),
-            extensions=frozenset(self.published.extensions),
-        )
+        if self._wanted is None:
+            self._wanted = Wanted(
+                feed=self.feed,
+                codecs=frozenset(self.published.codecs.values()) & VIDEO_OFFER.keys(),
+                extensions=frozenset(self.published.extensions),
+            )
+        return self._wanted
 
     def close(self) -> None:
         self.live = False

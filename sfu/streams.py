@@ -45,10 +45,10 @@ class Leg(msgspec.Struct, kw_only=True, eq=False):
 
 
 class Members(msgspec.Struct, eq=False):
-    """What belongs to one transport, by number."""
+    """What belongs to one transport. They are few, so they are looked through: thousands of tables are not small."""
 
-    tracks: dict[int, Track] = msgspec.field(default_factory=dict)
-    legs: dict[int, Leg] = msgspec.field(default_factory=dict)
+    tracks: list[Track] = msgspec.field(default_factory=list)
+    legs: list[Leg] = msgspec.field(default_factory=list)
 
 
 class Streams:
@@ -58,8 +58,6 @@ class Streams:
         self._path = path
         self._tracks: dict[int, Track] = {}
         self._legs: dict[int, Leg] = {}
-        self._tracks_by_ssrc: dict[tuple[int, int], Track] = {}
-        self._legs_by_ssrc: dict[tuple[int, int], Leg] = {}
         self._members: dict[int, Members] = {}
         self._newcomers: list[int] = []
         self._stamped: dict[int, Track] = {}
@@ -80,8 +78,7 @@ class Streams:
             listener=listener,
         )
         self._tracks[number] = track
-        self._tracks_by_ssrc[track.transport, track.ssrc] = track
-        self._members_of(track.transport).tracks[number] = track
+        self._members_of(track.transport).tracks.append(track)
         return track
 
     def started(self, track: Track) -> None:
@@ -99,28 +96,26 @@ class Streams:
         if self._tracks.pop(track.number, None) is None:
             return
         self._path.remove_track(track.number)
-        del self._tracks_by_ssrc[track.transport, track.ssrc]
         others = self._members[track.transport].tracks
-        del others[track.number]
+        others.remove(track)
         self._unfeed(track.number)
         if self._stamped.get(track.transport) is track:
-            self._restamp(track.transport, others.values())
+            self._restamp(track.transport, others)
 
     def add_leg(self, spec: LegSpec) -> Leg:
         number = self._path.add_leg(spec)
         leg = Leg(number=number, transport=spec.transport, kind=spec.kind, ssrc=spec.ssrc)
         self._legs[number] = leg
-        self._legs_by_ssrc[leg.transport, leg.ssrc] = leg
-        self._members_of(leg.transport).legs[number] = leg
+        self._members_of(leg.transport).legs.append(leg)
         return leg
 
     def set_source(self, leg: Leg, source: Source | None, now_us: int) -> None:
         if leg.number not in self._legs or leg.source == source:
             return
         self._unhook(leg)
-        leg.source = source
         if source is not None:
-            self._fed.setdefault(source.track, {})[leg.number] = leg
+            source = self._hook(leg, source)
+        leg.source = source
         self._path.set_source(leg.number, source, now_us)
 
     def remove_leg(self, leg: Leg) -> None:
@@ -129,21 +124,18 @@ class Streams:
             return
         self._unhook(leg)
         self._path.remove_leg(leg.number)
-        del self._legs_by_ssrc[leg.transport, leg.ssrc]
-        del self._members[leg.transport].legs[leg.number]
+        self._members[leg.transport].legs.remove(leg)
 
     def transport_closed(self, transport: int) -> None:
         """The path has dropped the transport with its tracks and legs."""
         members = self._members.pop(transport, None) or Members()
         self._stamped.pop(transport, None)
-        for track in members.tracks.values():
+        for track in members.tracks:
             del self._tracks[track.number]
-            del self._tracks_by_ssrc[track.transport, track.ssrc]
             self._unfeed(track.number)
-        for leg in members.legs.values():
+        for leg in members.legs:
             self._unhook(leg)
             del self._legs[leg.number]
-            del self._legs_by_ssrc[leg.transport, leg.ssrc]
 
     def track(self, number: int) -> Track | None:
         return self._tracks.get(number)
@@ -152,10 +144,14 @@ class Streams:
         return self._legs.get(number)
 
     def track_by_ssrc(self, transport: int, ssrc: int) -> Track | None:
-        return self._tracks_by_ssrc.get((transport, ssrc))
+        members = self._members.get(transport)
+        tracks = members.tracks if members else ()
+        return next((track for track in tracks if track.ssrc == ssrc), None)
 
     def leg_by_ssrc(self, transport: int, ssrc: int) -> Leg | None:
-        return self._legs_by_ssrc.get((transport, ssrc))
+        members = self._members.get(transport)
+        legs = members.legs if members else ()
+        return next((leg for leg in legs if leg.ssrc == ssrc), None)
 
     def stamped(self) -> Collection[Track]:
         """Of each transport from which packets with transport-wide numbers have come, one track."""
@@ -200,6 +196,15 @@ class Streams:
     def _unfeed(self, track: int) -> None:
         for leg in self._fed.pop(track, {}).values():
             leg.source = None
+
+    def _hook(self, leg: Leg, source: Source) -> Source:
+        """The source as the leg gets it: most viewers of a track are fed alike, and share one."""
+        fed = self._fed.setdefault(source.track, {})
+        if fed:
+            other = next(reversed(fed.values())).source
+            source = other if other == source else source
+        fed[leg.number] = leg
+        return source
 
     def _unhook(self, leg: Leg) -> None:
         if leg.source is None:

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from schemas.sfu import Feed, OfferedStream
-from sfu.negotiation import Accepted, NewSsrc, first_of_each, rtpmap, rtx
+from sfu.negotiation import Accepted, NewSsrc, first_of_each, rtpmap, rtx, shared
 from sfu.sdp import codecs, extensions
 from sfu.sdp.codecs import CodecKey
 from sfu.sdp.local import LocalCodec, Rejected, Section, Stream
@@ -220,9 +220,13 @@ def _take_answer(line: Line, media: RemoteMedia) -> None:
         mid=line.mid,
         ssrc=line.ssrc,
         rtx_ssrc=line.rtx_ssrc if any(codec.rtx is not None for codec in media.codecs) else None,
-        payload_types=first_of_each(media.codecs),
-        rtx={c.payload_type: c.rtx for c in media.codecs if c.rtx is not None},
-        extensions={
-            uri: number for uri, number in media.extensions.items() if uri in extensions.VIDEO_OFFER
-        },
+        payload_types=shared(first_of_each(media.codecs)),
+        rtx=shared({c.payload_type: c.rtx for c in media.codecs if c.rtx is not None}),
+        extensions=shared(
+            {
+                uri: number
+                for uri, number in media.extensions.items()
+                if uri in extensions.VIDEO_OFFER
+            }
+        ),
     )

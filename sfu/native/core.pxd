@@ -137,6 +137,7 @@ cdef extern from "ingress.h" nogil:
         LegState state
         bint audio
         bint has_rtx
+        uint32_t ssrc
         uint32_t clock_rate
         uint32_t rtx_ssrc
         uint64_t retransmitted

@@ -41,7 +41,7 @@ cdef class _Transport:
     cdef list accepted
     cdef list tracks
     cdef list legs
-    cdef set leg_ssrcs
+    cdef list leg_ssrcs
     """Every SSRC ever sent from here. Taken twice, SRTP would use the same key stream twice."""
 
 
@@ -54,7 +54,6 @@ cdef class _Track:
 cdef class _Leg:
     cdef Leg* c
     cdef _Transport transport
-    cdef object spec
 
 
 cdef class NativePath:
@@ -166,7 +165,7 @@ cdef class NativePath:
             raise MemoryError
         self._last_transport += 1
         transport.receive, transport.send = context(receive), context(send)
-        transport.accepted, transport.tracks, transport.legs, transport.leg_ssrcs = [], [], [], set()
+        transport.accepted, transport.tracks, transport.legs, transport.leg_ssrcs = [], [], [], []
         transport.c.number = self._last_transport
         transport.c.receive = <void*><uintptr_t>context_address(transport.receive)
         transport.c.send = <void*><uintptr_t>context_address(transport.send)
@@ -283,7 +282,7 @@ cdef class NativePath:
         cdef _Transport transport = self._transports[spec.transport]
         cdef _Leg leg = _Leg()
         ssrcs = _ssrcs(spec)
-        if not transport.leg_ssrcs.isdisjoint(ssrcs):
+        if any(ssrc in transport.leg_ssrcs for ssrc in ssrcs):
             raise ValueError("an SSRC once sent on a transport can't be taken again")
         _check_payload_types(spec.rtx)
         leg.c = leg_open(
@@ -292,8 +291,8 @@ cdef class NativePath:
         if leg.c == NULL:
             raise MemoryError
         self._last_number += 1
-        transport.leg_ssrcs.update(ssrcs)
-        leg.transport, leg.spec = transport, spec
+        transport.leg_ssrcs += ssrcs
+        leg.transport = transport
         if spec.rtx_ssrc is not None:
             leg.c.has_rtx, leg.c.rtx_ssrc = True, spec.rtx_ssrc
         for payload_type, rtx in spec.rtx.items():
@@ -313,7 +312,7 @@ cdef class NativePath:
             return
         track = self._tracks[source.track]
         if track.c.audio != fed.audio:
-            kind = (<_Leg>self._legs[leg]).spec.kind
+            kind = "audio" if fed.audio else "video"
             raise ValueError(f"a {kind} leg can't be fed from a track of {track.spec.kind}")
         _check_payload_types(source.payload_types)
         memset(table.payload_types, NO_PAYLOAD_TYPE, sizeof(table.payload_types))
@@ -334,10 +333,11 @@ cdef class NativePath:
         if removed is None:
             return
         removed.transport.legs.remove(leg)
+        self._retire(removed.transport, removed.c.ssrc)
+        if removed.c.has_rtx:
+            self._retire(removed.transport, removed.c.rtx_ssrc)
         leg_free(removed.c)
         removed.c = NULL
-        for ssrc in _ssrcs(removed.spec):
-            self._retire(removed.transport, ssrc)
 
     cdef _retire(self, _Transport transport, uint32_t ssrc):
         """Free libsrtp's state of a stream that is not sent any more; there may be none yet."""
