@@ -98,6 +98,19 @@ async def test_applications_tell_what_can_be_done(alice: Program) -> None:
     assert (told.status, told.headers["Allow"], told.raw) == (200, "OPTIONS,POST", b"")
 
 
+async def test_head_tells_what_get_would(alice: Program) -> None:
+    await alice.start()
+    dashboard = await alice.dashboard()
+    for address in (alice.application, "/ucwa", "/ucwa/xframe", dashboard.link("me", "photo")):
+        shown, told = await alice.get(address), await alice.call("HEAD", address)
+        assert (told.status, told.raw) == (200, b"")
+        for name in ("Content-Type", "Content-Length", "ETag"):
+            assert told.headers.get(name) == shown.headers.get(name), (address, name)
+    assert (await alice.call("HEAD", alice.next)).status == 405, "it would take a poll's place"
+    unnamed = await alice.call("HEAD", f"{alice.application}/nowhere")
+    assert unnamed.status == 404
+
+
 async def test_the_cookie_opens_pictures_and_nothing_else(api: Api) -> None:
     alice = Program(api, "alice")
     created = await alice.start()

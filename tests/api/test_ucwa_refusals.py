@@ -123,7 +123,7 @@ async def test_a_method_that_is_not_there(alice: Program, form: str) -> None:
     for method in ("PATCH", "PUT"):
         refused = await alice.call(method, alice.application)
         check(refused, form, 405, "MethodNotAllowed")
-        assert set(refused.headers["Allow"].split(",")) == {"GET", "DELETE"}
+        assert set(refused.headers["Allow"].split(",")) == {"GET", "HEAD", "DELETE"}
 
 
 async def test_a_form_that_is_not_there(alice: Program) -> None:
@@ -190,6 +190,8 @@ async def test_what_the_client_has_is_not_sent_again(alice: Program) -> None:
     for condition in (f'"{etag}"', etag, f'W/"{etag}"', f'"x", "{etag}"', "*"):
         same = await alice.get(alice.application, If_None_Match=condition)
         assert (same.status, same.raw, same.etag) == (304, b"", etag)
+    same = await alice.call("HEAD", alice.application, headers={"If-None-Match": etag})
+    assert (same.status, same.etag) == (304, etag)
     for condition in ("dee2eaf8-7ad8-474c-a557-5dc070f8fccc", '"1"'):
         assert (await alice.get(alice.application, If_None_Match=condition)).status == 200
 

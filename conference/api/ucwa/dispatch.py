@@ -218,7 +218,7 @@ def _answered(endpoint: Endpoint, asked: Asked, call: Call, reply: Reply, form: 
 def _is_known(asked: Asked, reply: Reply) -> bool:
     """Whether the client has this copy (RFC 9110 section 13.1.2)."""
     condition = asked.headers.get("If-None-Match")
-    if asked.method != "GET" or condition is None or reply.etag is None:
+    if asked.method not in ("GET", "HEAD") or condition is None or reply.etag is None:
         return False
     return etags.names(condition, reply.etag)
 

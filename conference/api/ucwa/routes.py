@@ -81,4 +81,5 @@ def _operation(endpoint: Endpoint, handler: Handler) -> Operation:
         refuses=description.REFUSES,
         problem=Fault,
         public=endpoint.public,
+        head=endpoint.method == "GET" and not endpoint.waits,
     )
