@@ -1,4 +1,4 @@
-"""Who gets in, who waits, who goes: joining, the waiting room, leaving, and the access list.
+"""Joining: who gets in, who waits, who is refused.
 
 A permanent meeting is open to its access list. Into a scheduled one only moderators walk straight. Where a meeting
 has a door, the door says who does (see `door`). Everyone else, members included, has one row in the waiting room:
@@ -20,30 +20,29 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from conference.domain import door
-from conference.domain.door import Door, Guest
-from conference.domain.facts import Audience, Outgoing
-from conference.domain.lifecycle import started, stopped
+from conference.domain.door import Door, Guest, Visitor
+from conference.domain.facts import Outgoing
+from conference.domain.lifecycle import started
 from conference.domain.meeting import (
     Change,
     Command,
     Meeting,
     Participant,
     QueueEntry,
+    only,
     with_item,
-    without,
 )
-from conference.domain.policy import require_member, require_moderator, require_participant
-from conference.errors import Conflict, MediaFailed, NotFound
+from conference.domain.policy import require_member
+from conference.domain.seating import seat, with_member
+from conference.errors import Conflict, MediaFailed
 from schemas.events import (
     ParticipantClashed,
     ParticipantJoined,
     ParticipantLeft,
-    WaitingParticipantAccepted,
     WaitingParticipantClashed,
     WaitingParticipantJoined,
-    WaitingParticipantRejected,
 )
-from schemas.terms import QueueStatus, QueueUpdateStatus, UserType
+from schemas.terms import QueueStatus, UserType
 
 
 class Join(Command, frozen=True, kw_only=True):
@@ -64,44 +63,6 @@ class Join(Command, frozen=True, kw_only=True):
     starts: bool = False
     enters: bool = False
 
-
-class Leave(Command, frozen=True, kw_only=True):
-    by: UUID
-
-
-class UpdateQueued(Command, frozen=True, kw_only=True):
-    """A moderator lets `user` in or turns them away; `user` may turn back by themselves."""
-
-    by: UUID
-    user: UUID
-    status: QueueUpdateStatus
-
-
-class Eject(Command, frozen=True, kw_only=True):
-    """A moderator takes `user` out of the meeting."""
-
-    by: UUID
-    user: UUID
-
-
-class ChannelGone(Command, frozen=True, kw_only=True):
-    """Nobody reads this channel any more: whoever joined or waits with it is out."""
-
-    queue_id: UUID
-
-
-class SetMember(Command, frozen=True, kw_only=True):
-    by: UUID
-    user: UUID
-    user_type: UserType
-
-
-class RemoveMember(Command, frozen=True, kw_only=True):
-    by: UUID
-    user: UUID
-
-
-# --- joining ----------------------------------------------------------------------------------
 
 Standing = Literal["moderator", "member", "outsider"]
 Row = Literal["none", "waiting_here", "waiting_elsewhere", "accepted"]
@@ -157,9 +118,7 @@ def _guest(meeting: Meeting, at: Door, command: Join) -> Guest:
     return door.guest(
         at,
         meeting.members.get(command.by),
-        email=command.email,
-        org=command.org,
-        anonymous=command.anonymous,
+        Visitor(email=command.email, org=command.org, anonymous=command.anonymous),
     )
 
 
@@ -186,7 +145,7 @@ def _row(meeting: Meeting, command: Join) -> Row:
 
 
 def _enter(meeting: Meeting, command: Join, now: datetime) -> Change:
-    listed = _listed(meeting, command.by, _role(meeting, command))
+    listed = with_member(meeting, command.by, _role(meeting, command))
     told: list[Outgoing] = []
     if not meeting.active:
         if not command.starts and meeting.door is None:
@@ -199,28 +158,8 @@ def _enter(meeting: Meeting, command: Join, now: datetime) -> Change:
         wants_audio=command.audio,
         wants_video=command.video,
     )
-    entered, joined = _seat(listed, participant, now)
+    entered, joined = seat(listed, participant, now)
     return entered, told + joined
-
-
-def _seat(
-    meeting: Meeting, participant: Participant, now: datetime
-) -> tuple[Meeting, list[Outgoing]]:
-    user = participant.user_id
-    seated = replace(
-        meeting,
-        participants=with_item(meeting.participants, user, participant),
-        queue=without(meeting.queue, user),
-    )
-    event = ParticipantJoined(sent_date=now, meeting_id=meeting.id, user_id=user)
-    return seated, [Outgoing(event=event, audience=meeting.to_members())]
-
-
-def _listed(meeting: Meeting, user: UUID, role: UserType) -> Meeting:
-    """On the access list as `role` at least."""
-    if user in meeting.members and role is not UserType.MODERATOR:
-        return meeting
-    return replace(meeting, members=with_item(meeting.members, user, role))
 
 
 def _take_over(meeting: Meeting, present: Participant, command: Join, now: datetime) -> Change:
@@ -241,7 +180,7 @@ def _take_over(meeting: Meeting, present: Participant, command: Join, now: datet
     members = meeting.to_members()
     return taken, [
         Outgoing(event=left, audience=members),
-        Outgoing(event=clashed, audience=_only(present.queue_id)),
+        Outgoing(event=clashed, audience=only(present.queue_id)),
         Outgoing(event=joined, audience=members),
     ]
 
@@ -260,142 +199,6 @@ def _queue_up(meeting: Meeting, command: Join, now: datetime) -> Change:
     queued = replace(meeting, queue=with_item(meeting.queue, command.by, entry))
     if before is not None and before.status is QueueStatus.WAITING:
         clashed = WaitingParticipantClashed(sent_date=now, meeting_id=meeting.id)
-        return queued, [Outgoing(event=clashed, audience=_only(before.queue_id))]
+        return queued, [Outgoing(event=clashed, audience=only(before.queue_id))]
     event = WaitingParticipantJoined(sent_date=now, meeting_id=meeting.id, user_id=command.by)
     return queued, [Outgoing(event=event, audience=meeting.to_moderators())]
-
-
-# --- the waiting room -------------------------------------------------------------------------
-
-
-def update_queued(meeting: Meeting, command: UpdateQueued, now: datetime) -> Change:
-    """Raises Forbidden for others than moderators and the one who withdraws, NotFound if not queued."""
-    rejected = command.status is QueueUpdateStatus.REJECTED
-    if not (rejected and command.by == command.user):
-        require_moderator(meeting, command.by)
-    entry = meeting.queue.get(command.user)
-    if entry is None:
-        raise NotFound("the user is not in the waiting room", code="not_queued")
-    return _reject(meeting, entry, now) if rejected else _accept(meeting, entry, now)
-
-
-def _accept(meeting: Meeting, entry: QueueEntry, now: datetime) -> Change:
-    event = WaitingParticipantAccepted(sent_date=now, meeting_id=meeting.id, user_id=entry.user_id)
-    audience = meeting.to_moderators() | _only(entry.queue_id)
-    told = [Outgoing(event=event, audience=audience)]
-    listed = _listed(meeting, entry.user_id, entry.role)
-    if entry.enters:
-        entered, walked = _walk_in(listed, entry, now)
-        return entered, told + walked
-    accepted = replace(entry, status=QueueStatus.ACCEPTED)
-    return replace(listed, queue=with_item(meeting.queue, entry.user_id, accepted)), told
-
-
-def _walk_in(meeting: Meeting, entry: QueueEntry, now: datetime) -> tuple[Meeting, list[Outgoing]]:
-    """Nothing would come from their client that a meeting not active could wait for: so it starts."""
-    told: list[Outgoing] = []
-    if not meeting.active:
-        meeting, told = started(meeting, entry.user_id, now)
-    participant = Participant(user_id=entry.user_id, queue_id=entry.queue_id, joined_at=now)
-    entered, joined = _seat(meeting, participant, now)
-    return entered, told + joined
-
-
-def _reject(meeting: Meeting, entry: QueueEntry, now: datetime) -> tuple[Meeting, list[Outgoing]]:
-    """Also for one let in already who has not joined yet; being a member stays."""
-    event = WaitingParticipantRejected(sent_date=now, meeting_id=meeting.id, user_id=entry.user_id)
-    audience = meeting.to_moderators() | _only(entry.queue_id)
-    changed = replace(meeting, queue=without(meeting.queue, entry.user_id))
-    return changed, [Outgoing(event=event, audience=audience)]
-
-
-# --- leaving ----------------------------------------------------------------------------------
-
-
-def leave(meeting: Meeting, command: Leave, now: datetime) -> Change:
-    require_member(meeting, command.by)
-    if command.by not in meeting.participants:
-        return meeting, []
-    return _take_out(meeting, command.by, now)
-
-
-def eject(meeting: Meeting, command: Eject, now: datetime) -> Change:
-    """They are no moderator any more, so that a waiting room holds them back next time.
-
-    Raises Conflict for the owner, NotFound for someone who is not in the meeting.
-    """
-    require_moderator(meeting, command.by)
-    require_participant(meeting, command.user)
-    if command.user == meeting.owner_id:
-        raise Conflict("the owner of a meeting can't be taken out of it", code="owner_stays")
-    members = with_item(meeting.members, command.user, UserType.REGISTERED)
-    return _take_out(replace(meeting, members=members), command.user, now)
-
-
-def _take_out(meeting: Meeting, user: UUID, now: datetime) -> tuple[Meeting, list[Outgoing]]:
-    """The last one out ends the meeting."""
-    event = ParticipantLeft(sent_date=now, meeting_id=meeting.id, user_id=user)
-    told = [Outgoing(event=event, audience=meeting.to_members())]
-    remaining = replace(meeting, participants=without(meeting.participants, user))
-    if remaining.participants:
-        return remaining, told
-    ended, end = stopped(remaining, now)
-    return ended, told + end
-
-
-def channel_gone(meeting: Meeting, command: ChannelGone, now: datetime) -> Change:
-    told: list[Outgoing] = []
-    for entry in meeting.queue.values():
-        if entry.queue_id == command.queue_id:
-            meeting, rejected = _reject(meeting, entry, now)
-            told += rejected
-    for participant in meeting.participants.values():
-        if participant.queue_id == command.queue_id:
-            meeting, left = _take_out(meeting, participant.user_id, now)
-            told += left
-    return meeting, told
-
-
-# --- the access list --------------------------------------------------------------------------
-
-
-def set_member(meeting: Meeting, command: SetMember, now: datetime) -> Change:
-    """Raises Conflict when it would demote the owner. A moderator need not wait: a row is accepted."""
-    require_moderator(meeting, command.by)
-    if command.user == meeting.owner_id and command.user_type is not UserType.MODERATOR:
-        raise Conflict("the owner of a meeting stays its moderator", code="owner_stays")
-    entry = meeting.queue.get(command.user)
-    changed = replace(meeting, members=with_item(meeting.members, command.user, command.user_type))
-    waits = entry is not None and entry.status is QueueStatus.WAITING
-    if entry is None or not waits or command.user_type is not UserType.MODERATOR:
-        return changed, []
-    return _accept(changed, entry, now)
-
-
-def remove_member(meeting: Meeting, command: RemoveMember, now: datetime) -> Change:
-    """By a moderator, or by the member themselves. Takes them out of the meeting.
-
-    Raises Conflict for the owner, NotFound for someone who is not on the list.
-    """
-    if command.by != command.user:
-        require_moderator(meeting, command.by)
-    else:
-        require_member(meeting, command.by)
-    if command.user not in meeting.members:
-        raise NotFound("the user is not on this meeting's access list", code="not_a_member")
-    if command.user == meeting.owner_id:
-        raise Conflict("the owner of a meeting stays on its list", code="owner_stays")
-    told: list[Outgoing] = []
-    changed = meeting
-    entry = meeting.queue.get(command.user)
-    if entry is not None and entry.status is QueueStatus.ACCEPTED:
-        changed, told = _reject(changed, entry, now)
-    if command.user in meeting.participants:
-        changed, left = _take_out(changed, command.user, now)
-        told = told + left
-    return replace(changed, members=without(changed.members, command.user)), told
-
-
-def _only(queue_id: UUID) -> Audience:
-    """S: one client."""
-    return Audience(queues=frozenset((queue_id,)))

@@ -20,15 +20,11 @@ from uuid import UUID
 
 import msgspec
 
-from conference.domain.admission import (
-    ChannelGone,
-    Eject,
-    Join,
-    Leave,
-    RemoveMember,
-    UpdateQueued,
-)
+from conference.domain.access_list import RemoveMember
+from conference.domain.admission import Join
+from conference.domain.leaving import ChannelGone, Eject, Leave
 from conference.domain.meeting import Command, Meeting, Participant
+from conference.domain.waiting_room import UpdateQueued
 from schemas.terms import QueueStatus
 from schemas.ucwa_conversations import (
     ConversationState,

@@ -6,7 +6,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from conference.domain import admission, lifecycle, media, online_meeting
+from conference.domain import (
+    access_list,
+    admission,
+    leaving,
+    lifecycle,
+    media,
+    online_meeting,
+    waiting_room,
+)
 from conference.domain.meeting import Change, Command, Meeting
 
 # A rule takes the one command type it is filed under, which a dict's type cannot say: hence Any.
@@ -19,12 +27,12 @@ RULES: dict[type[Command], Rule] = {
     lifecycle.Expire: lifecycle.expire,
     online_meeting.Arrange: online_meeting.arrange,
     admission.Join: admission.join,
-    admission.Leave: admission.leave,
-    admission.UpdateQueued: admission.update_queued,
-    admission.Eject: admission.eject,
-    admission.ChannelGone: admission.channel_gone,
-    admission.SetMember: admission.set_member,
-    admission.RemoveMember: admission.remove_member,
+    leaving.Leave: leaving.leave,
+    waiting_room.UpdateQueued: waiting_room.update_queued,
+    leaving.Eject: leaving.eject,
+    leaving.ChannelGone: leaving.channel_gone,
+    access_list.SetMember: access_list.set_member,
+    access_list.RemoveMember: access_list.remove_member,
     media.Place: media.place,
     media.Relocate: media.relocate,
     media.SetAudio: media.set_audio,

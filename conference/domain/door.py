@@ -62,18 +62,24 @@ LEAD: dict[LeaderAssignment, frozenset[Guest]] = {
 }
 
 
-def guest(
-    door: Door, role: UserType | None, *, email: str = "", org: str = "", anonymous: bool = False
-) -> Guest:
+class Visitor(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody's token says of them."""
+
+    email: str = ""
+    org: str = ""
+    anonymous: bool = False
+
+
+def guest(door: Door, role: UserType | None, visitor: Visitor) -> Guest:
     """`role`: what they are on the meeting's access list; None when they are not on it."""
     if role is UserType.MODERATOR:
         return "leader"
-    if anonymous:
+    if visitor.anonymous:
         return "anonymous"
-    address = email.lower()
+    address = visitor.email.lower()
     if address and address in door.leaders:
         return "leader"
-    if org.lower() != door.organizer_org.lower():
+    if visitor.org.lower() != door.organizer_org.lower():
         return "stranger"
     listed = role is not None or (address and address in door.attendees)
     return "invitee" if listed else "colleague"

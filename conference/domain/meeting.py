@@ -130,3 +130,8 @@ def with_item(items: Mapping[UUID, Item], key: UUID, item: Item) -> dict[UUID, I
 
 def without(items: Mapping[UUID, Item], key: UUID) -> dict[UUID, Item]:
     return {other: item for other, item in items.items() if other != key}
+
+
+def only(queue_id: UUID) -> Audience:
+    """S: one client."""
+    return Audience(queues=frozenset((queue_id,)))

@@ -10,8 +10,8 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from conference.domain import sip
-from conference.domain.door import AccessLevel, Door, LeaderAssignment
+from conference.domain import sip, waiting_room
+from conference.domain.door import AccessLevel, Door, LeaderAssignment, Visitor
 from conference.domain.meeting import Change, Command, Meeting
 from conference.domain.policy import require_owner
 from conference.errors import BadRequest
@@ -242,7 +242,7 @@ def check_expiration(expiration: datetime, now: datetime) -> datetime:
 
 class Arrange(Command, frozen=True, kw_only=True):
     """The organizer decides anew. `leaders` and `attendees` are those on the door's lists whom we know;
-    `released` were on the lists before, as what they are no longer."""
+    `released` were on the lists before, as what they are no longer; `waiting`: those in the waiting room."""
 
     by: UUID
     name: str
@@ -251,10 +251,12 @@ class Arrange(Command, frozen=True, kw_only=True):
     leaders: frozenset[UUID] = frozenset()
     attendees: frozenset[UUID] = frozenset()
     released: frozenset[UUID] = frozenset()
+    waiting: Mapping[UUID, Visitor] = {}
 
 
 def arrange(meeting: Meeting, command: Arrange, now: datetime) -> Change:
-    """Whoever is in the meeting stays in; who waits goes on waiting. Raises Forbidden for others than the owner."""
+    """Whoever is in the meeting stays in; who waits and would walk in now is let in. Raises Forbidden for others
+    than the owner."""
     require_owner(meeting, command.by)
     members = {**_remaining(meeting, command)}
     for user in command.attendees:
@@ -268,7 +270,7 @@ def arrange(meeting: Meeting, command: Arrange, now: datetime) -> Change:
         door=command.door,
         members=members,
     )
-    return changed, []
+    return waiting_room.look_again(changed, command.waiting, now)
 
 
 def _remaining(meeting: Meeting, command: Arrange) -> dict[UUID, UserType]:

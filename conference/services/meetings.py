@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from conference.domain import admission, lifecycle
+from conference.domain import access_list, admission, leaving, lifecycle, waiting_room
 from conference.domain.meeting import Command, Meeting
 from conference.domain.policy import require_member, require_moderator
 from conference.errors import Conflict, Forbidden, NotFound
@@ -147,10 +147,10 @@ class MeetingService:
         return JoinStatus.ACCEPTED if command.by in meeting.participants else JoinStatus.WAITING
 
     async def eject(self, by: UUID, meeting_id: UUID, user: UUID) -> None:
-        await self._apply(meeting_id, admission.Eject(by=by, user=user))
+        await self._apply(meeting_id, leaving.Eject(by=by, user=user))
 
     async def leave(self, by: UUID, meeting_id: UUID) -> None:
-        await self._apply(meeting_id, admission.Leave(by=by))
+        await self._apply(meeting_id, leaving.Leave(by=by))
 
     async def channel_gone(self, queue_id: UUID) -> None:
         """Whoever joined or waits with this channel, anywhere, leaves as if they had asked to."""
@@ -160,7 +160,7 @@ class MeetingService:
             await self.drop_channel(meeting_id, queue_id)
 
     async def drop_channel(self, meeting_id: UUID, queue_id: UUID) -> None:
-        await self._apply(meeting_id, admission.ChannelGone(queue_id=queue_id))
+        await self._apply(meeting_id, leaving.ChannelGone(queue_id=queue_id))
 
     # --- the waiting room ---------------------------------------------------------------------
 
@@ -177,7 +177,7 @@ class MeetingService:
     async def update_queued(
         self, by: UUID, meeting_id: UUID, user: UUID, status: QueueUpdateStatus
     ) -> None:
-        await self._apply(meeting_id, admission.UpdateQueued(by=by, user=user, status=status))
+        await self._apply(meeting_id, waiting_room.UpdateQueued(by=by, user=user, status=status))
 
     # --- the access list ----------------------------------------------------------------------
 
@@ -185,10 +185,10 @@ class MeetingService:
         return dict((await self.get(by, meeting_id)).members)
 
     async def set_member(self, by: UUID, meeting_id: UUID, user: UUID, user_type: UserType) -> None:
-        await self._apply(meeting_id, admission.SetMember(by=by, user=user, user_type=user_type))
+        await self._apply(meeting_id, access_list.SetMember(by=by, user=user, user_type=user_type))
 
     async def remove_member(self, by: UUID, meeting_id: UUID, user: UUID) -> None:
-        await self._apply(meeting_id, admission.RemoveMember(by=by, user=user))
+        await self._apply(meeting_id, access_list.RemoveMember(by=by, user=user))
 
     # ------------------------------------------------------------------------------------------
 

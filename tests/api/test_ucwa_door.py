@@ -123,3 +123,33 @@ async def test_a_meeting_without_a_door_keeps_its_own_rules(api: Api) -> None:
     refused = await bob.post(address, {"onlineMeetingUri": url})
     assert refused.status == 403
     assert (await joined(alice, url)).json["state"] == "Conferenced"
+
+
+async def test_relaxing_the_level_lets_in_who_waits(api: Api) -> None:
+    """Those whom the new level admits, whatever they come with; the others wait on."""
+    alice = await program(api, "alice", COMPANY)
+    created, meeting = await scheduled(api, alice, accessLevel="Locked")
+    uri = created.json["onlineMeetingUri"]
+    visitors = {
+        name: await program(api, name, org, meeting if name == "nobody" else None)
+        for name, org in VISITORS.items()
+        if name != "lea"
+    }
+    seen = {}
+    for name, visitor in visitors.items():
+        inputs = {"anonymousDisplayName": "Nobody"} if name == "nobody" else {}
+        seen[name] = await joined(visitor, uri, **inputs)
+        assert seen[name].json["state"] == "InLobby"
+    for level in ("Invited", "SameEnterprise", "Everyone"):
+        lists = {"leaders": created.json["leaders"], "attendees": created.json["attendees"]}
+        changed = await alice.put(created.href, {**lists, "accessLevel": level})
+        assert changed.status == 200
+        states = {
+            name: (await visitors[name].get(seen[name].href)).json["state"] for name in visitors
+        }
+        assert {name for name in states if states[name] == "Conferenced"} == WALK_IN[level] - {
+            "lea"
+        }
+    for visitor in visitors.values():
+        done = await visitor.until("onlineMeetingInvitation", "completed")
+        assert done["status"] == "Success"

@@ -13,20 +13,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from msgspec.structs import replace
 
 from conference.domain import conversation as rules
-from conference.domain.admission import (
-    ChannelGone,
-    Eject,
-    Join,
-    Leave,
-    RemoveMember,
-    SetMember,
-    UpdateQueued,
-)
+from conference.domain.access_list import RemoveMember, SetMember
+from conference.domain.admission import Join
 from conference.domain.conversation import Conversation
 from conference.domain.decide import decide
+from conference.domain.leaving import ChannelGone, Eject, Leave
 from conference.domain.lifecycle import Delete, Start, Stop
 from conference.domain.media import Relocate, SetAudio
 from conference.domain.meeting import Command, Meeting
+from conference.domain.waiting_room import UpdateQueued
 from conference.errors import DomainError
 from schemas.terms import MeetingType, QueueUpdateStatus, UserType
 from schemas.ucwa_conversations import (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rig_view import View, read
 
 from conference.api.meetings import render
-from conference.domain import admission, lifecycle, media
+from conference.domain import access_list, admission, leaving, lifecycle, media, waiting_room
 from conference.domain.decide import decide
 from conference.domain.door import AccessLevel, Door, LeaderAssignment
 from conference.domain.facts import Outgoing
@@ -65,7 +65,7 @@ doors = st.one_of(
 
 @st.composite
 def gone(draw: st.DrawFn) -> Command:
-    return admission.ChannelGone(queue_id=queue_of(draw(user), draw(st.integers(0, 1))))
+    return leaving.ChannelGone(queue_id=queue_of(draw(user), draw(st.integers(0, 1))))
 
 
 groups = st.frozensets(user, max_size=3)
@@ -76,8 +76,8 @@ commands = st.one_of(
     gone(),
     st.builds(lifecycle.Start, by=user, worker=st.sampled_from([None, "one"])),
     st.builds(lifecycle.Stop, by=user),
-    st.builds(admission.Leave, by=user),
-    st.builds(admission.Eject, by=user, user=user),
+    st.builds(leaving.Leave, by=user),
+    st.builds(leaving.Eject, by=user, user=user),
     st.builds(
         Arrange,
         by=st.just(OWNER),
@@ -89,18 +89,18 @@ commands = st.one_of(
         released=groups,
     ),
     st.builds(
-        admission.UpdateQueued,
+        waiting_room.UpdateQueued,
         by=st.sampled_from([OWNER, OWNER, *OTHERS]),
         user=user,
         status=st.sampled_from(QueueUpdateStatus),
     ),
     st.builds(
-        admission.SetMember,
+        access_list.SetMember,
         by=st.sampled_from([OWNER, OWNER, *OTHERS]),
         user=user,
         user_type=st.sampled_from(UserType),
     ),
-    st.builds(admission.RemoveMember, by=st.sampled_from([OWNER, *OTHERS]), user=user),
+    st.builds(access_list.RemoveMember, by=st.sampled_from([OWNER, *OTHERS]), user=user),
     st.builds(media.Place, worker=st.just("one")),
     st.builds(media.Relocate, worker=st.just("two"), lost_epoch=epoch),
     st.builds(media.SetAudio, by=user, target=user, enabled=st.booleans()),
@@ -222,7 +222,7 @@ def test_events_carry_the_state(
     world = World(meeting_type, door)
     world.step(lifecycle.Start(by=OWNER, worker="one"))
     for who in USERS[:3]:
-        world.step(admission.SetMember(by=OWNER, user=who, user_type=UserType.MODERATOR))
+        world.step(access_list.SetMember(by=OWNER, user=who, user_type=UserType.MODERATOR))
         command = admission.Join(by=who, queue_id=queue_of(who, 0), audio=True, video=False)
         world.step(command)
     for command in steps:

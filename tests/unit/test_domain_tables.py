@@ -13,7 +13,15 @@ import pytest
 from msgspec.structs import replace
 
 from conference import domain
-from conference.domain import admission, lifecycle, media, online_meeting
+from conference.domain import (
+    access_list,
+    admission,
+    leaving,
+    lifecycle,
+    media,
+    online_meeting,
+    waiting_room,
+)
 from conference.domain.decide import RULES, decide
 from conference.domain.meeting import Command, Meeting, QueueEntry
 from conference.errors import Conflict, Forbidden, MediaFailed, NotFound
@@ -71,7 +79,7 @@ def join(state: Meeting, user: UUID) -> tuple[Meeting, list[str]]:
 
 
 def test_every_command_has_a_rule() -> None:
-    modules = (admission, lifecycle, media, online_meeting)
+    modules = (access_list, admission, leaving, waiting_room, lifecycle, media, online_meeting)
     found = {
         item
         for module in modules
@@ -150,7 +158,7 @@ def test_who_decides_about_the_queue(
     row: admission.Row, by: UUID, status: QueueUpdateStatus, refused: type[Exception] | None
 ) -> None:
     state = with_row(meeting(MeetingType.SCHEDULED), OUTSIDER, row)
-    command = admission.UpdateQueued(by=by, user=OUTSIDER, status=status)
+    command = waiting_room.UpdateQueued(by=by, user=OUTSIDER, status=status)
     if refused:
         with pytest.raises(refused):
             decide(state, command, NOW)
@@ -166,7 +174,7 @@ def test_who_decides_about_the_queue(
 
 
 def test_nobody_is_let_in_who_does_not_wait() -> None:
-    command = admission.UpdateQueued(by=OWNER, user=MEMBER, status=QueueUpdateStatus.ACCEPTED)
+    command = waiting_room.UpdateQueued(by=OWNER, user=MEMBER, status=QueueUpdateStatus.ACCEPTED)
     with pytest.raises(NotFound):
         decide(meeting(MeetingType.SCHEDULED), command, NOW)
 
@@ -195,8 +203,8 @@ def test_expiry(
 
 def test_the_owner_is_fixed() -> None:
     for command in (
-        admission.SetMember(by=OWNER, user=OWNER, user_type=UserType.REGISTERED),
-        admission.RemoveMember(by=OWNER, user=OWNER),
+        access_list.SetMember(by=OWNER, user=OWNER, user_type=UserType.REGISTERED),
+        access_list.RemoveMember(by=OWNER, user=OWNER),
     ):
         with pytest.raises(Conflict):
             decide(meeting(), command, NOW)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from conference.domain import admission, lifecycle
+from conference.domain import access_list, admission, leaving, lifecycle, waiting_room
 from conference.domain.decide import decide
 from conference.domain.door import (
     LEAD,
@@ -21,11 +21,13 @@ from conference.domain.door import (
     Door,
     Guest,
     LeaderAssignment,
+    Visitor,
     guest,
     role_of,
     walks_in,
 )
 from conference.domain.meeting import Meeting
+from conference.domain.online_meeting import Arrange
 from conference.errors import Conflict, Forbidden, MediaFailed, NotFound
 from schemas.terms import MeetingType, QueueStatus, QueueUpdateStatus, UserType
 
@@ -89,14 +91,14 @@ def join(state: Meeting, **fields: object) -> tuple[Meeting, list[str]]:
 def test_guests(
     role: UserType | None, email: str, org: str, anonymous: bool, expected: Guest
 ) -> None:
-    assert guest(DOOR, role, email=email, org=org, anonymous=anonymous) == expected
+    assert guest(DOOR, role, Visitor(email=email, org=org, anonymous=anonymous)) == expected
 
 
 def test_without_companies_everybody_is_of_the_same_one() -> None:
     door = replace(DOOR, organizer_org="")
-    assert guest(door, None, email="bob@example.com") == "colleague"
-    assert guest(door, None, email="bob@example.com", org="other") == "stranger"
-    assert guest(door, None, anonymous=True) == "anonymous"
+    assert guest(door, None, Visitor(email="bob@example.com")) == "colleague"
+    assert guest(door, None, Visitor(email="bob@example.com", org="other")) == "stranger"
+    assert guest(door, None, Visitor(anonymous=True)) == "anonymous"
 
 
 # --- the tables -------------------------------------------------------------------------------
@@ -157,9 +159,11 @@ def test_in_or_in_the_lobby(
     who = guest(
         door,
         before.members.get(by),
-        email=str(visitor["email"]),
-        org=str(visitor["org"]),
-        anonymous=bool(visitor["anonymous"]),
+        Visitor(
+            email=str(visitor["email"]),
+            org=str(visitor["org"]),
+            anonymous=bool(visitor["anonymous"]),
+        ),
     )
     after, _ = join(before, **visitor)
     assert (by in after.participants) == walks_in(door, who)
@@ -170,7 +174,7 @@ def test_in_or_in_the_lobby(
     assert after.members == before.members, "waiting gives no rights"
     let_in, _ = decide(
         after,
-        admission.UpdateQueued(by=ALICE, user=by, status=QueueUpdateStatus.ACCEPTED),
+        waiting_room.UpdateQueued(by=ALICE, user=by, status=QueueUpdateStatus.ACCEPTED),
         NOW,
     )
     assert let_in is not None
@@ -197,14 +201,14 @@ def test_who_was_let_in_may_join_again_until_they_have_left() -> None:
     waiting, _ = join(meeting())
     accepted, _ = decide(
         waiting,
-        admission.UpdateQueued(by=ALICE, user=BOB, status=QueueUpdateStatus.ACCEPTED),
+        waiting_room.UpdateQueued(by=ALICE, user=BOB, status=QueueUpdateStatus.ACCEPTED),
         NOW,
     )
     assert accepted is not None
     assert accepted.queue[BOB].status is QueueStatus.ACCEPTED
     inside, _ = join(accepted)
     assert BOB in inside.participants
-    left, _ = decide(inside, admission.Leave(by=BOB), NOW)
+    left, _ = decide(inside, leaving.Leave(by=BOB), NOW)
     assert left is not None
     again, _ = join(replace(left, active=True))
     assert again.queue[BOB].status is QueueStatus.WAITING
@@ -242,7 +246,7 @@ def test_a_meeting_without_a_door_is_started_when_asked() -> None:
 def test_being_let_in_is_being_in_for_who_enters(active: bool) -> None:
     state = meeting(active=active, started_at=NOW if active else None)
     waiting, _ = join(state, enters=True)
-    accept = admission.UpdateQueued(by=ALICE, user=BOB, status=QueueUpdateStatus.ACCEPTED)
+    accept = waiting_room.UpdateQueued(by=ALICE, user=BOB, status=QueueUpdateStatus.ACCEPTED)
     after, told = decide(waiting, accept, NOW)
     assert after is not None
     assert after.active
@@ -265,7 +269,7 @@ def test_the_latest_client_says_whether_it_enters() -> None:
 
 def test_becoming_a_moderator_lets_in() -> None:
     waiting, _ = join(meeting(), enters=True)
-    promote = admission.SetMember(by=ALICE, user=BOB, user_type=MODERATOR)
+    promote = access_list.SetMember(by=ALICE, user=BOB, user_type=MODERATOR)
     after, _ = decide(waiting, promote, NOW)
     assert after is not None
     assert after.members[BOB] is MODERATOR
@@ -279,7 +283,7 @@ def test_ejected_is_out_and_waits_again() -> None:
     state, _ = join(meeting(), by=ALICE)
     state, _ = join(state, by=BOB, email="lea@example.com", queue_id=UUID(int=11))
     assert state.members[BOB] is MODERATOR
-    after, told = decide(state, admission.Eject(by=ALICE, user=BOB), NOW)
+    after, told = decide(state, leaving.Eject(by=ALICE, user=BOB), NOW)
     assert after is not None
     assert BOB not in after.participants
     assert after.members[BOB] is REGISTERED
@@ -296,7 +300,7 @@ def test_who_can_not_be_ejected(by: UUID, user: UUID, refused: type[Exception]) 
     state, _ = join(meeting(members=members), by=ALICE)
     state, _ = join(state, by=BOB, queue_id=UUID(int=11))
     with pytest.raises(refused):
-        decide(state, admission.Eject(by=by, user=user), NOW)
+        decide(state, leaving.Eject(by=by, user=user), NOW)
 
 
 @pytest.mark.parametrize("door", [None, DOOR])
@@ -324,3 +328,55 @@ def _allowed(state: Meeting, command: lifecycle.Stop | lifecycle.Delete) -> bool
     except Forbidden:
         return False
     return True
+
+
+# --- another door for those who wait ----------------------------------------------------------
+
+COLLEAGUE, STRANGER = Visitor(email="bob@example.com", org="example"), Visitor(org="other")
+
+
+@pytest.mark.parametrize("level", AccessLevel)
+@pytest.mark.parametrize("enters", [True, False])
+@pytest.mark.parametrize("visitor", [COLLEAGUE, STRANGER, Visitor(anonymous=True)])
+def test_who_would_walk_in_now_waits_no_longer(
+    level: AccessLevel, enters: bool, visitor: Visitor
+) -> None:
+    waiting, _ = join(meeting(), enters=enters, org=visitor.org, anonymous=visitor.anonymous)
+    opened = replace(DOOR, access_level=level)
+    command = Arrange(by=ALICE, name="x", expiration=None, door=opened, waiting={BOB: visitor})
+    after, told = decide(waiting, command, NOW)
+    assert after is not None
+    names = [type(item.event).__name__ for item in told]
+    if not walks_in(opened, guest(opened, None, visitor)):
+        assert after.queue == waiting.queue
+        assert names == []
+        return
+    assert after.members[BOB] is REGISTERED
+    if enters:
+        assert BOB in after.participants
+        assert names == ["WaitingParticipantAccepted", "ParticipantJoined"]
+    else:
+        assert after.queue[BOB].status is QueueStatus.ACCEPTED
+        assert names == ["WaitingParticipantAccepted"]
+
+
+def test_what_they_become_is_decided_anew() -> None:
+    waiting, _ = join(meeting(), enters=True)
+    leading = replace(DOOR, automatic_leader_assignment=LeaderAssignment.EVERYONE)
+    command = Arrange(by=ALICE, name="x", expiration=None, door=leading, waiting={BOB: STRANGER})
+    after, told = decide(waiting, command, NOW)
+    assert after is not None
+    assert (after.queue[BOB].role, told) == (MODERATOR, [])
+
+
+def test_who_is_accepted_or_unknown_stays_as_they_are() -> None:
+    waiting, _ = join(meeting())
+    accept = waiting_room.UpdateQueued(by=ALICE, user=BOB, status=QueueUpdateStatus.ACCEPTED)
+    accepted, _ = decide(waiting, accept, NOW)
+    assert accepted is not None
+    opened = replace(DOOR, access_level=AccessLevel.EVERYONE)
+    command = Arrange(by=ALICE, name="x", expiration=None, door=opened)
+    for before, visitors in ((accepted, {BOB: COLLEAGUE}), (waiting, {})):
+        after, told = decide(before, replace(command, waiting=visitors), NOW)
+        assert after is not None
+        assert (after.queue, told) == (before.queue, [])

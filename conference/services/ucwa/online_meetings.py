@@ -10,7 +10,7 @@ import asyncpg
 from msgspec.structs import replace
 
 from conference.domain import lifecycle, online_meeting, sip
-from conference.domain.door import Door
+from conference.domain.door import Door, Visitor
 from conference.domain.meeting import Command, Meeting
 from conference.domain.online_meeting import (
     Arrange,
@@ -29,6 +29,7 @@ from conference.services.meetings import MeetingService, new_join_code
 from conference.services.ucwa import online_meeting_ids
 from conference.storage import glances, meetings, outbox, users
 from conference.storage.meetings import Connection
+from conference.storage.ucwa import conversations
 from conference.storage.ucwa import online_meetings as rows
 from conference.storage.users import User
 from schemas.terms import MeetingType, UserType
@@ -284,6 +285,7 @@ class OnlineMeetingService:
             leaders=leaders,
             attendees=attendees,
             released=(led - leaders) | (attended - attendees - leaders),
+            waiting=await _visitors(conn, before),
         )
 
     async def _known(self, conn: Connection, door: Door) -> tuple[frozenset[UUID], frozenset[UUID]]:
@@ -301,6 +303,17 @@ class OnlineMeetingService:
 async def _user(conn: Connection, user_id: UUID) -> User:
     found = await users.named(conn, [user_id])
     return found[0] if found else _nameless(user_id)
+
+
+async def _visitors(conn: Connection, meeting: Meeting) -> dict[UUID, Visitor]:
+    """Who is in the waiting room."""
+    if not meeting.queue:
+        return {}
+    anonymous = await conversations.anonymous_users(conn, meeting.id)
+    return {
+        user.id: Visitor(email=user.email, org=user.org, anonymous=user.id in anonymous)
+        for user in await users.named(conn, meeting.queue)
+    }
 
 
 def _nameless(user_id: UUID) -> User:
