@@ -145,7 +145,7 @@ async def test_schemathesis_finds_nothing_in_ucwa(api: Api, tmp_path: Path) -> N
         api,
         tmp_path,
         f"--include-path-regex={UCWA}",
-        "--exclude-operation-id=ucwaDeleteApplication",
+        "--exclude-operation-id=deleteApplication",
         "--exclude-checks=positive_data_acceptance,negative_data_rejection",
         "--phases=examples,coverage,fuzzing",
         "--max-examples=3",

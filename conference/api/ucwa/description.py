@@ -10,9 +10,9 @@ import msgspec
 
 from conference.api.openapi import Parameter
 from conference.api.ucwa.call import Endpoint
-from conference.api.ucwa.urls import APPLICATION, path_of
+from conference.api.ucwa.naming import capital
+from conference.api.ucwa.urls import path_of
 
-TAG = "UCWA"
 REFUSES = {
     400: "the body can't be read (DeserializationFailure) or an input will not do (ParameterValidationFailure)",
     403: "the caller may not, or the token lacks a scope",
@@ -66,13 +66,6 @@ class UcwaEvents(msgspec.Struct, rename={"links": "_links"}):
     sender: list[UcwaSender]
 
 
-def identifier(endpoint: Endpoint) -> str:
-    """`ucwaPostApplicationMeNote`: no two endpoints have the same path and method."""
-    path = path_of(endpoint.path).replace(APPLICATION, "/application")
-    words = re.findall(r"[A-Za-z]+[0-9]*", path)
-    return "ucwa" + endpoint.method.capitalize() + "".join(_capital(word) for word in words)
-
-
 def of(endpoint: Endpoint) -> str:
     parts = []
     if endpoint.scopes:
@@ -98,11 +91,11 @@ def parameters(endpoint: Endpoint) -> Sequence[Parameter]:
     return [*inside, *asked]
 
 
-def body(endpoint: Endpoint) -> object:
-    """None without inputs."""
+def body(endpoint: Endpoint, name: str) -> object:
+    """None without inputs. `name`: the endpoint's own."""
     if not endpoint.inputs or endpoint.reads:
         return None
-    return _inputs(f"{_capital(identifier(endpoint))}Inputs", endpoint.inputs)
+    return _inputs(f"{capital(name)}Inputs", endpoint.inputs)
 
 
 def returns(endpoint: Endpoint) -> dict[int, object]:
@@ -129,10 +122,6 @@ def _inputs(name: str, inputs: Mapping[str, str]) -> object:
             kind = Annotated[_ANY, msgspec.Meta(description=text)]
             fields.append((field, kind, None))
     return msgspec.defstruct(name, fields, kw_only=True)
-
-
-def _capital(word: str) -> str:
-    return word[0].upper() + word[1:]
 
 
 def _is_required(text: str) -> bool:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from conference.api.body import answer, whole
 from conference.api.openapi import Operation
+from conference.api.ucwa import naming
 from conference.api.ucwa.urls import TOKEN
 from conference.errors import BadRequest
 from conference.services.ucwa.sign_in import SignIn, Token
@@ -92,12 +93,12 @@ def render(request: web.Request, status: int, problem: Problem) -> web.Response:
 
 def operation(view: TokenView) -> Operation:
     return Operation(
-        id="ucwaGetToken",
+        id="getToken",
         method="POST",
         path=TOKEN,
         handler=view.view,
         summary="Sign in: a token for a password, or for an invitation to one meeting",
-        tag="UCWA",
+        tag=naming.HEADING,
         body=TokenRequest,
         body_type=_FORM,
         returns={200: TokenGranted},

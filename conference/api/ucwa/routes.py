@@ -9,7 +9,7 @@ from aiohttp import web
 from conference.api.auth import CALLER, bearer
 from conference.api.body import whole
 from conference.api.openapi import Handler, Operation
-from conference.api.ucwa import description, negotiate
+from conference.api.ucwa import description, naming, negotiate
 from conference.api.ucwa.call import Endpoint
 from conference.api.ucwa.dispatch import VERSION, VERSION_HEADER, Answered, Asked, Dispatch
 from conference.api.ucwa.errors import Fault
@@ -22,7 +22,9 @@ def operations(
 ) -> list[Operation]:
     """`secure`: whether a proxy in front speaks TLS. `read_within`: seconds that a client may take for a body."""
     entry = _Entry(dispatch, secure, read_within)
-    return [_operation(endpoint, entry.handler(endpoint)) for endpoint in ordered(endpoints)]
+    known = ordered(endpoints)
+    names = naming.identifiers(known)
+    return [_operation(item, names[naming.key(item)], entry.handler(item)) for item in known]
 
 
 class _Entry:
@@ -64,17 +66,17 @@ def _response(answered: Answered) -> web.Response:
 # --- the description --------------------------------------------------------------------------
 
 
-def _operation(endpoint: Endpoint, handler: Handler) -> Operation:
+def _operation(endpoint: Endpoint, name: str, handler: Handler) -> Operation:
     return Operation(
-        id=description.identifier(endpoint),
+        id=name,
         method=endpoint.method,
         path=path_of(endpoint.path),
         handler=handler,
         summary=endpoint.summary,
         description=description.of(endpoint),
-        tag=description.TAG,
+        tag=naming.heading(endpoint),
         parameters=description.parameters(endpoint),
-        body=description.body(endpoint),
+        body=description.body(endpoint, name),
         body_required=False,
         returns=description.returns(endpoint),
         media_type=endpoint.gives or negotiate.JSON.media_type,
