@@ -191,8 +191,16 @@ class PacketPath(Protocol):
         """Send to this address from now on (the nominated ICE pair)."""
         ...
 
+    def answer_checks(self, transport: int, ufrag: str, password: str) -> None:
+        """Answer authentic checks under these credentials of ours from where the transport sends to (RFC 7675).
+
+        Nothing is told of them: they change nothing. All others are told, a client's that takes itself for the
+        controlled side among them. Without a fragment all are.
+        """
+        ...
+
     def last_received_us(self, transport: int) -> int:
-        """When an authentic SRTP or SRTCP packet last came; 0 if never."""
+        """When an authentic SRTP or SRTCP packet last came, or a check was answered; 0 if never."""
         ...
 
     def close_transport(self, transport: int) -> None:

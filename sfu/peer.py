@@ -90,6 +90,7 @@ class Peer:
             self._former += ((self.ufrag, self.password),)
         self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
         self._registry.credentials_added(self, self.ufrag)
+        self._leave_checks()
 
     def adopt_credentials(self, other: Peer) -> None:
         """Take over the credentials of a peer that this one replaces: its offer is what the client answered."""
@@ -187,7 +188,16 @@ class Peer:
     def _drop_former_credentials(self) -> None:
         for ufrag, _ in self._former:
             self._registry.credentials_dropped(ufrag)
-        self._former = ()
+        if self._former:
+            self._former = ()
+            self._leave_checks()
+
+    def _leave_checks(self) -> None:
+        """To the path, unless a check may still change something here: which credentials are good."""
+        if self.transport is None:
+            return
+        ufrag, password = ("", "") if self._former else (self.ufrag, self.password)
+        self._registry.path.answer_checks(self.transport, ufrag, password)
 
     def _connect_when_ready(self) -> None:
         if self.state != "new" or not self.fingerprints or self.selected is None:
@@ -225,6 +235,7 @@ class Peer:
         for known in self.addresses:
             if known != address:
                 path.accept(self.transport, known)
+        self._leave_checks()
         self.state = "connected"
         self._registry.transport_opened(self, self.transport)
         self.owner.peer_connected(self)

@@ -8,7 +8,7 @@ from time import time_ns
 import msgspec
 from pylibsrtp import Session as SrtpSession
 
-from sfu import reports
+from sfu import reports, stun
 from sfu.counters import Counters, ForwardTime
 from sfu.path import (
     Address,
@@ -88,12 +88,33 @@ class PythonPath(PacketPath):
             counters.drop_not_media += 1  # nobody can be answered at port 0
         elif first <= 3:
             counters.in_stun += 1
-            inbound.stun.append(Datagram(data, self._udp.from_wire(address)))
+            if not self._answer_check(data, address):
+                inbound.stun.append(Datagram(data, self._udp.from_wire(address)))
         elif 20 <= first <= 63:
             counters.in_dtls += 1
             inbound.dtls.append(Datagram(data, self._udp.from_wire(address)))
         else:
             counters.drop_not_media += 1
+
+    def _answer_check(self, data: bytes, address: WireAddress) -> bool:
+        """Whether it was a check that needs nobody's attention."""
+        transport = self._by_address.get(address)
+        if transport is None or transport.address != address:
+            return False
+        ufrag, password = transport.credentials
+        try:
+            check = stun.parse(data)
+        except ValueError:
+            return False
+        if not ufrag or check.local_ufrag != ufrag or check.claims_controlled:
+            return False
+        if not stun.authentic(check, password):
+            return False
+        transport.last_received_us = self._now_us
+        answer = stun.success(check, self._udp.from_wire(address), password)
+        if not self._udp.send(answer, address):
+            self._counters.send_full_control += 1
+        return True
 
     def _take_rtcp(self, transport: Transport, data: bytes, inbound: Inbound) -> None:
         opened = transport.open_rtcp(data, int.from_bytes(data[4:8], "big"), self._now_us)
@@ -179,6 +200,9 @@ class PythonPath(PacketPath):
 
     def select(self, transport: int, address: Address) -> None:
         self._transports[transport].address = self._udp.to_wire(address)
+
+    def answer_checks(self, transport: int, ufrag: str, password: str) -> None:
+        self._transports[transport].credentials = ufrag, password
 
     def last_received_us(self, transport: int) -> int:
         return self._transports[transport].last_received_us

@@ -41,6 +41,7 @@ class Transport:
         """Every SSRC ever sent from here. Taken twice, SRTP would use the same key stream twice."""
         self.transport_cc_id = 0
         self.echo: Echo | None = None
+        self.credentials = "", ""
         self.arrivals: deque[tuple[int, int]] = deque(maxlen=MAX_ARRIVALS)
         self.unknown = UnknownStreams()
         self._receive = receive

@@ -14,6 +14,8 @@ cdef extern from "ingress.h" nogil:
         RTCP_MINIMUM
         LEGS_PER_PACKET
         MAX_CNAME
+        MAX_UFRAG
+        SHA1_BLOCK
         MISSING_AGE_US
     int EVENT_STUN, EVENT_DTLS, EVENT_RTCP, EVENT_UNKNOWN, EVENT_STARTED, EVENT_KEYFRAME
     int CODEC_OTHER, CODEC_VP8, CODEC_VP9, CODEC_H264, CODEC_AV1
@@ -72,6 +74,12 @@ cdef extern from "ingress.h" nogil:
         int64_t arrived_us
         uint32_t last_sr
         uint32_t delay
+    ctypedef struct HmacKey:
+        pass
+    ctypedef struct Consent:
+        HmacKey key
+        char ufrag[]
+    void hmac_set_key(HmacKey*, const uint8_t*, size_t)
     ctypedef struct Transport:
         void* send
         void* receive
@@ -82,6 +90,7 @@ cdef extern from "ingress.h" nogil:
         int transport_cc_id
         Arrivals arrivals
         Echo echo
+        Consent consent
     bint transport_seal_with(Transport*, const uint8_t*, int, const uint8_t*)
     void transport_free(Transport*)
     bint transport_add_stream(Transport*, uint32_t, Track*, bint)

@@ -8,6 +8,7 @@
 
 #include "path.h"
 #include "reports.h"
+#include "stun.h"
 
 static void path_tell(Path *path, Event event)
 {
@@ -176,6 +177,23 @@ static void path_take_media(Path *path, int place, uint8_t *data, int length)
         path_take_rtp(path, transport, place, data, length);
 }
 
+/* Whether it was a check that needs nobody's attention. */
+static bool path_answer_check(Path *path, int place, const uint8_t *data, int length)
+{
+    AddressKey key = address_key(&path->from[place]);
+    Transport *transport = address_entry(&path->addresses, &key)->transport;
+    if (!transport || !transport->consent.ufrag[0])
+        return false;
+    AddressKey selected = address_key(&transport->address);
+    if (!same_address(&key, &selected) || !stun_is_consent(&transport->consent, data, length))
+        return false;
+    uint8_t reply[STUN_REPLY];
+    int bytes = stun_write_success(reply, &transport->consent, data, &key);
+    transport->last_received_us = path->now_us;
+    outlet_control(&path->outbox.outlet, reply, (size_t)bytes, &transport->address, transport->address_length);
+    return true;
+}
+
 /* Demultiplex by the first byte, RFC 7983. */
 static void path_take_datagram(Path *path, int place, uint8_t *data, int length)
 {
@@ -197,8 +215,10 @@ static void path_take_datagram(Path *path, int place, uint8_t *data, int length)
         return;
     }
     if (first <= 3) {
-        event.kind = EVENT_STUN;
         counters->in_stun++;
+        if (path_answer_check(path, place, data, length))
+            return;
+        event.kind = EVENT_STUN;
     } else if (20 <= first && first <= 63) {
         event.kind = EVENT_DTLS;
         counters->in_dtls++;

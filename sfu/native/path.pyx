@@ -204,6 +204,15 @@ cdef class NativePath:
         cdef _Transport chosen = self._transports[transport]
         chosen.c.address_length = self._fill(&chosen.c.address, address)
 
+    def answer_checks(self, transport, str ufrag, str password):
+        cdef Consent* consent = &(<_Transport>self._transports[transport]).c.consent
+        cdef bytes name = ufrag.encode(), secret = password.encode()
+        memset(consent, 0, sizeof(Consent))
+        if len(name) > MAX_UFRAG or len(secret) > SHA1_BLOCK:
+            return  # then they are all told
+        memcpy(consent.ufrag, <const char*>name, len(name))
+        hmac_set_key(&consent.key, <const uint8_t*><const char*>secret, len(secret))
+
     def last_received_us(self, transport):
         return (<_Transport>self._transports[transport]).c.last_received_us
 

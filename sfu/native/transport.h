@@ -4,10 +4,12 @@
 
 #include "addresses.h"
 #include "gcm.h"
+#include "sha1.h"
 
 enum {
     MAX_UNKNOWN = 32,
     MAX_RTCP_SOURCES = 64,
+    MAX_UFRAG = 15,
     MAX_ARRIVALS = 4096,
     FIRST_ARRIVALS = 32,
     TELL_EVERY_US = 1000000,
@@ -47,6 +49,12 @@ typedef struct {
     uint32_t delay;
 } Echo;
 
+/* The ICE credentials under which checks may be answered here; without a fragment: none. */
+typedef struct {
+    HmacKey key;
+    char ufrag[MAX_UFRAG + 1];
+} Consent;
+
 typedef struct Transport {
     /* sending */
     void *send;
@@ -65,6 +73,7 @@ typedef struct Transport {
     int64_t number;
     Arrivals arrivals;
     Echo echo;
+    Consent consent;
     int unknown_count;
     int rtcp_source_count;
     UnknownStream *unknown; /* in order of first sight; MAX_UNKNOWN of them, once there is one */

@@ -39,6 +39,7 @@ class StubPath(PacketPath):
         self.holes: list[tuple[int, list[int]]] = []
         self.arrived: dict[int, list[tuple[int, int]]] = {}
         self.waiting: list[int] = []
+        self.checks: dict[int, tuple[str, str]] = {}
         self.echoes: dict[int, Echo] = {}
         self.received: dict[int, ReceiveStats] = {}
         self.sending: dict[int, SendStats] = {}
@@ -70,6 +71,9 @@ class StubPath(PacketPath):
 
     def select(self, transport: int, address: Address) -> None:
         self.selected[transport] = address
+
+    def answer_checks(self, transport: int, ufrag: str, password: str) -> None:
+        self.checks[transport] = ufrag, password
 
     def last_received_us(self, transport: int) -> int:
         return self.heard_us

@@ -168,6 +168,21 @@ def test_new_credentials_beside_the_old_until_nominated() -> None:
     assert desk.check(peer, ufrag=former, password=former_password) is None
 
 
+def test_checks_are_left_to_the_path_while_one_pair_of_credentials_is_good() -> None:
+    desk = Desk()
+    peer = desk.open()
+    desk.check(peer, nominate=True)
+    assert not desk.path.checks
+    peer.transport = 7
+    former = peer.ufrag
+    peer.renew_credentials()
+    assert desk.path.checks == {7: ("", "")}
+    desk.check(peer, ufrag=former, password=peer.password_of(former), nominate=True)
+    assert desk.path.checks == {7: ("", "")}
+    desk.check(peer, nominate=True)
+    assert desk.path.checks == {7: (peer.ufrag, peer.password)}
+
+
 def test_silence_is_measured_from_the_last_authentic_sign() -> None:
     desk = Desk()
     peer = desk.open()

@@ -168,6 +168,10 @@ static void open_transport(int index)
         CHECK(transport_seal_with(transport, (const uint8_t *)"an AES key that isn't a secret...", index % 4 ? 32 : 16,
                                   (const uint8_t *)"and its salt"));
     transport->address_length = make_address(&transport->address, 1 + index);
+    if (index % 3) {
+        memcpy(transport->consent.ufrag, "alice", 5);
+        hmac_set_key(&transport->consent.key, (const uint8_t *)"password", 8);
+    }
     AddressKey key = address_key(&transport->address);
     CHECK(addresses_put(&path->addresses, &key, transport));
     transports[index] = transport;
@@ -442,6 +446,34 @@ static void rtcp_datagram(void)
     queue[queued++].length = 8 + next8() % 64 + TRAILER;
 }
 
+/* A check whose lengths and kinds are chance; signed, where its integrity lies within. */
+static void check_datagram(void)
+{
+    uint8_t *data = new_datagram(1 + next8() % TRANSPORTS);
+    int length = STUN_HEADER + 4 * (next8() % 40), at = STUN_HEADER;
+    static const uint16_t kinds[] = {STUN_USERNAME, STUN_INTEGRITY, STUN_FINGERPRINT, 0x0024, 0x0025, 0x802A, 0x8022};
+    Consent consent = {.ufrag = "alice"};
+    hmac_set_key(&consent.key, (const uint8_t *)"password", 8);
+    put16(data, STUN_REQUEST);
+    put16(data + 2, (uint16_t)(length - STUN_HEADER));
+    put32(data + 4, STUN_COOKIE);
+    while (at + 4 <= length) {
+        uint16_t kind = kinds[next8() % 7];
+        int size = stun_size(kind) >= 0 ? stun_size(kind) : 6 + next8() % 20;
+        put16(data + at, kind);
+        put16(data + at + 2, (uint16_t)(next8() % 16 ? size : next8()));
+        int end = at + 4 + (size + 3) / 4 * 4;
+        if (end <= length && kind == STUN_USERNAME)
+            memcpy(data + at + 4, "alice:", 6);
+        if (end <= length && kind == STUN_INTEGRITY)
+            stun_sign(&consent.key, data, at, data + at + 4);
+        if (end <= length && kind == STUN_FINGERPRINT)
+            put32(data + at + 4, stun_fingerprint(data, at));
+        at = end;
+    }
+    queue[queued++].length = length;
+}
+
 static void unclaimed_datagram(void)
 {
     uint8_t *data = new_datagram(1 + next8() % TRANSPORTS);
@@ -528,7 +560,7 @@ static void step(void)
     case 18: change_address(); break;
     case 19: path->outbox.segmentation = next8() & 1; break;
     case 20: burst(); break;
-    case 21: repeat(unclaimed_datagram); break;
+    case 21: next8() & 1 ? repeat(unclaimed_datagram) : repeat(check_datagram); break;
     case 22: flood_addresses(); break;
     default: media_datagram(false); break;
     }
