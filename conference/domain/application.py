@@ -26,6 +26,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     """Whether makeMeAvailable was called: from then on it has a presence, and must report activity."""
     anonymous: bool = False
     """Made with an anonymous meeting token."""
+    instance_id: str = ""
+    """Which instance of it looks, by the name that the client gave it; '' when it gave none."""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):

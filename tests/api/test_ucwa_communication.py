@@ -220,6 +220,16 @@ async def test_wrong_inputs_of_joining(alice: Program, inputs: Json) -> None:
     assert list(refused.json["parameters"]) == list(inputs)
 
 
+@pytest.mark.parametrize("inputs", [{}, {"onlineMeetingUri": None}, {"onlineMeetingUri": ""}])
+async def test_joining_needs_an_address(alice: Program, inputs: Json) -> None:
+    """Starting a meeting is another link."""
+    hub = (await alice.dashboard()).embedded("communication")["_links"]
+    refused = await alice.post(hub["joinOnlineMeeting"]["href"], inputs)
+    assert (refused.status, refused.subcode) == (400, "ParameterValidationFailure")
+    assert list(refused.json["parameters"]) == ["onlineMeetingUri"]
+    assert (await alice.post(hub["startOnlineMeeting"]["href"], inputs)).status == 201
+
+
 async def test_inputs_may_be_query_parameters(alice: Program, api: Api) -> None:
     address = (await alice.dashboard()).link("communication", "joinOnlineMeeting")
     begun = await alice.post(f"{address}?onlineMeetingUri=adhoc", {"subject": "Tea"})

@@ -412,15 +412,38 @@ async def test_a_conversation_goes_with_the_instance_that_joined(api: Api) -> No
         await program(api, "alice", instanceId=name, **common) for name in ("tab1", "tab2", "tab3")
     ]
     start = (await second.dashboard()).link("communication", "startOnlineMeeting")
-    begun = await second.post(f"{start}?instanceId=tab2", {})
+    begun = await second.post(start, {})
     conversation = (await second.get(begun.headers["Location"])).link("conversation")
     assert (await third.delete(third.application)).status == 204
     assert await news(first) == ALICE_ENTERED
     assert (await first.get(conversation)).status == 200
     assert (await second.delete(second.application)).status == 204
     assert await news(first) == ["deleted localParticipant", "deleted conversation"]
-    nowhere = await first.post(f"{start}?instanceId=tab9", {})
+    nowhere = await first.post(start.replace("tab2", "tab9"), {})
     assert (nowhere.status, nowhere.subcode) == (404, "ApplicationNotFound")
+
+
+async def test_each_instance_sees_its_own_addresses_of_one_communication(api: Api) -> None:
+    """Wherever it reads them; what it knows of one it may change for all."""
+    common = {"endpointId": "desk", "userAgent": "Desk/1.0"}
+    first, second = [
+        await program(api, "alice", instanceId=name, **common) for name in ("tab 1", "tab2")
+    ]
+    own = (await first.dashboard()).embedded("communication")
+    links = {name: own["_links"][name]["href"] for name in ("joinOnlineMeeting", "self")}
+    assert all(href.endswith("?instanceId=tab+1") for href in links.values())
+    shown = await first.get(links["self"])
+    assert shown.json == own
+    others = (await second.follow("communication", "self")).json
+    assert others["_links"]["startOnlineMeeting"]["href"].endswith("?instanceId=tab2")
+    assert others["etag"] == own["etag"]
+    changed = await second.put(
+        others["_links"]["self"]["href"], {"phoneNumber": "tel:+1"}, if_match=shown.etag
+    )
+    assert changed.status == 204
+    (event,) = await first.events()
+    assert event["_embedded"]["communication"] == (await first.get(links["self"])).json
+    assert event["sender"]["href"] == event["link"]["href"] == links["self"]
 
 
 async def test_the_meeting_api_renames_nothing_but_the_organizer_may(

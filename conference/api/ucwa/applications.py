@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlencode
 
+from msgspec.structs import replace
+
 from conference.api.auth import Caller
 from conference.api.ucwa import etags
 from conference.api.ucwa.call import Call, Endpoint, Reply
@@ -64,6 +66,7 @@ class ApplicationViews:
     async def _shown(
         self, application: Application, caller: Caller, instance_id: str | None
     ) -> Resource:
+        application = replace(application, instance_id=instance_id or "")
         hubs = await asyncio.gather(*(hub(application, caller) for hub in self._dashboard.values()))
         embedded = dict(zip(self._dashboard, hubs, strict=True))
         return etags.tagged(dashboard(application, instance_id, embedded))

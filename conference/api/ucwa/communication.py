@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from conference.api.auth import Caller
 from conference.api.ucwa import etags, hrefs
 from conference.api.ucwa.call import Call, Endpoint, Reply
@@ -52,7 +54,7 @@ class CommunicationViews:
 
     async def shown(self, application: Application, caller: Caller) -> Resource:
         """As it is embedded in the application's dashboard."""
-        return etags.tagged(communication(application, await self._service.get(application)))
+        return tagged(application, await self._service.get(application))
 
     async def get(self, call: Call) -> Reply:
         shown = await self.shown(call.app, call.caller)
@@ -63,16 +65,18 @@ class CommunicationViews:
         given = _communication(call.inputs)
 
         def unchanged(current: Communication) -> None:
-            call.require_match(etags.of(communication(call.app, current)))
+            call.require_match(str(tagged(call.app, current).etag))
 
         await self._service.replace(call.app, given, unchanged)
-        return Reply(status=204, etag=etags.of(communication(call.app, given)))
+        return Reply(status=204, etag=tagged(call.app, given).etag)
 
     async def join(self, call: Call) -> Reply:
-        """Without an address, or with the one that says ad hoc, a new meeting is joined."""
+        """With the address that says ad hoc, a new meeting is joined."""
         inputs = call.inputs
-        address = inputs.text("onlineMeetingUri") or inputs.text("joinUrl") or ""
-        if address in ("", AD_HOC):
+        address = inputs.text("onlineMeetingUri") or inputs.text("joinUrl")
+        if not address:
+            raise wrong("onlineMeetingUri", "is required")
+        if address == AD_HOC:
             return await self.start(call)
         wanted = _wanted(inputs, call.caller)
         queue_id = await self._applications.channel(call.app.id, call.instance_id)
@@ -134,16 +138,17 @@ def _choices(inputs: Inputs, name: str, kind: type[Choice]) -> tuple[Choice, ...
 
 
 def communication(application: Application, shown: Communication) -> Resource:
-    """There is no messaging and no phone here, so nothing links to them."""
+    """There is no messaging and no phone here, so nothing links to them. A conversation goes with the instance that
+    joined, so that each joins at an address of its own."""
     links = {
         "conversations": Link(f"{hrefs.CONVERSATIONS}?filter=active"),
-        "joinOnlineMeeting": Link(JOIN),
+        "joinOnlineMeeting": Link(hrefs.for_instance(JOIN, application)),
     }
     if not application.anonymous:
-        links["startOnlineMeeting"] = Link(START)
+        links["startOnlineMeeting"] = Link(hrefs.for_instance(START, application))
     return Resource(
         rel="communication",
-        href=hrefs.COMMUNICATION,
+        href=hrefs.for_instance(hrefs.COMMUNICATION, application),
         properties={
             "audioPreference": shown.audio_preference.value,
             "conversationHistory": shown.conversation_history.value,
@@ -156,9 +161,19 @@ def communication(application: Application, shown: Communication) -> Resource:
     )
 
 
+def tagged(application: Application, shown: Communication) -> Resource:
+    """With the etag that it has for all instances: they change one thing."""
+    common = communication(replace(application, instance_id=""), shown)
+    return replace(communication(application, shown), etag=etags.of(common))
+
+
+def sender(application: Application) -> Target:
+    """As the one that events come from."""
+    return Target(rel="communication", href=hrefs.for_instance(hrefs.COMMUNICATION, application))
+
+
 def changed(event: CommunicationChanged, application: Application) -> list[NewsItem]:
-    target = Target(rel="communication", href=hrefs.COMMUNICATION)
-    shown = etags.tagged(communication(application, event.communication))
+    target, shown = sender(application), tagged(application, event.communication)
     return [NewsItem(sender=target, type="updated", link=target, resource=shown)]
 
 
@@ -170,8 +185,8 @@ def endpoints(views: CommunicationViews) -> list[Endpoint]:
         "threadId": "the conversation's thread",
     }
     address = {
-        "onlineMeetingUri": "the meeting's onlineMeetingUri",
-        "joinUrl": "or the address of its page",
+        "onlineMeetingUri": "the meeting's onlineMeetingUri or the address of its page; required unless joinUrl is given",
+        "joinUrl": "the address of its page",
         "anonymousDisplayName": "required of anonymous users",
     }
     return [

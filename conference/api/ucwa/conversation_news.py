@@ -29,7 +29,6 @@ from schemas.ucwa_conversations import (
     Step,
 )
 
-_COMMUNICATION = Target(rel="communication", href=hrefs.COMMUNICATION)
 _MODALITY = {rel: modality for modality, rel in MODALITY_REL.items()}
 
 _WHY: dict[Ending, tuple[str, str]] = {
@@ -43,17 +42,20 @@ _WHY: dict[Ending, tuple[str, str]] = {
 
 def told(event: ConversationNews, application: Application) -> list[NewsItem]:
     people = {person.user_id: person for person in event.people}
-    return [_item(event, step, people) for step in event.steps]
+    communications = communication.sender(application)
+    return [_item(event, step, people, communications) for step in event.steps]
 
 
-def _item(event: ConversationNews, step: Step, people: dict[UUID, Person]) -> NewsItem:
+def _item(
+    event: ConversationNews, step: Step, people: dict[UUID, Person], communications: Target
+) -> NewsItem:
     meeting_id = event.meeting_id
     sender = Target(rel="conversation", href=hrefs.conversation(meeting_id))
     match step.what:
         case "onlineMeetingInvitation":
-            return _invitation(event, step, people.get(event.viewer))
+            return _invitation(event, step, people.get(event.viewer), communications)
         case "conversation":
-            return _conversation(event, step)
+            return _conversation(event, step, communications)
         case "onlineMeeting":
             link = Target(rel="onlineMeeting", href=hrefs.online_meeting(meeting_id))
             return NewsItem(sender=sender, type=step.type, link=link, inside=sender)
@@ -74,31 +76,33 @@ def _item(event: ConversationNews, step: Step, people: dict[UUID, Person]) -> Ne
             assert_never(step.what)
 
 
-def _invitation(event: ConversationNews, step: Step, sender: Person | None) -> NewsItem:
+def _invitation(
+    event: ConversationNews, step: Step, own: Person | None, sender: Target
+) -> NewsItem:
     """Completed with success in the meeting; with failure when the way there ended."""
     assert event.invitation is not None, "an event of joining carries its invitation"
     link = Target(rel="onlineMeetingInvitation", href=hrefs.invitation(event.invitation.id))
     if step.type != "completed":
-        resource = invitation(event.meeting_id, event.invitation, "Connecting", sender)
-        return NewsItem(sender=_COMMUNICATION, type=step.type, link=link, resource=resource)
+        resource = invitation(event.meeting_id, event.invitation, "Connecting", own)
+        return NewsItem(sender=sender, type=step.type, link=link, resource=resource)
     failed = event.conversation is None
     state = "Disconnected" if failed else "Connected"
     return NewsItem(
-        sender=_COMMUNICATION,
+        sender=sender,
         type="completed",
         link=link,
         status="Failure" if failed else "Success",
         reason=_reason(event.ending or "Canceled") if failed else None,
-        resource=invitation(event.meeting_id, event.invitation, state, sender),
+        resource=invitation(event.meeting_id, event.invitation, state, own),
     )
 
 
-def _conversation(event: ConversationNews, step: Step) -> NewsItem:
+def _conversation(event: ConversationNews, step: Step, sender: Target) -> NewsItem:
     """Added before anything is known of how joining ends: the state follows."""
     link = Target(rel="conversation", href=hrefs.conversation(event.meeting_id))
     if event.conversation is None:
         why = _reason(event.ending) if event.ending else None
-        return NewsItem(sender=_COMMUNICATION, type=step.type, link=link, reason=why)
+        return NewsItem(sender=sender, type=step.type, link=link, reason=why)
     view = event.conversation
     if step.type == "added":
         view = msgspec.structs.replace(
@@ -108,7 +112,7 @@ def _conversation(event: ConversationNews, step: Step) -> NewsItem:
             modalities=(),
             leader=False,
         )
-    return NewsItem(sender=_COMMUNICATION, type=step.type, link=link, resource=conversation(view))
+    return NewsItem(sender=sender, type=step.type, link=link, resource=conversation(view))
 
 
 def _participant(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
+from msgspec.structs import replace
 from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
 
 from conference.api.auth import Caller
@@ -142,7 +143,7 @@ class Dispatch:
             params=params,
             query=query,
             inputs=self._inputs(endpoint, asked, query),
-            application=application,
+            application=_seen_by(application, instance_id),
             instance_id=instance_id,
             require_match=self._condition(asked),
             headers=asked.headers,
@@ -232,3 +233,7 @@ def _body(reply: Reply, place: Place, form: Form) -> tuple[bytes, str]:
     if reply.resource is not None:
         return renderer.resource(reply.resource, place), form.content_type
     return b"", ""
+
+
+def _seen_by(application: Application | None, instance_id: str | None) -> Application | None:
+    return replace(application, instance_id=instance_id or "") if application else None

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
 from uuid import UUID
 
 from conference.api.ucwa.resource import Link, Target
+from conference.domain.application import Application
 
 COMMUNICATION = "communication"
 CONVERSATIONS = f"{COMMUNICATION}/conversations"
+
+
+def for_instance(address: str, application: Application) -> str:
+    """An address at which it matters which instance of the application asks."""
+    if not application.instance_id:
+        return address
+    return f"{address}?{urlencode({'instanceId': application.instance_id})}"
 
 
 def conversation(meeting_id: UUID) -> str:
