@@ -104,6 +104,7 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
     ucwa = Ucwa(
         Shared(
             pool=pool,
+            link=link,
             relay=relay,
             channels=channels,
             changes=changes,

@@ -33,7 +33,7 @@ from conference.api.ucwa import (
     routes,
 )
 from conference.api.ucwa.applications import ApplicationViews, Hub
-from conference.api.ucwa.batch import Batches
+from conference.api.ucwa.batch import OUTSTANDING_MOST, Batches
 from conference.api.ucwa.call import Endpoint
 from conference.api.ucwa.communication import CommunicationViews
 from conference.api.ucwa.conversations import ConversationViews
@@ -48,6 +48,8 @@ from conference.api.ucwa.oauth import TokenView
 from conference.api.ucwa.online_meeting import OnlineMeetingViews
 from conference.api.ucwa.online_meeting_settings import OnlineMeetingSettingsViews
 from conference.api.ucwa.participants import ParticipantViews
+from conference.bus.link import RedisLink
+from conference.bus.outstanding import Outstanding
 from conference.bus.patience import Pace
 from conference.domain.door import AccessLevel, LeaderAssignment
 from conference.domain.online_meeting import Announcement, Defaults, Site, Switch
@@ -73,6 +75,7 @@ class Shared:
     """What the family uses of what serves all."""
 
     pool: asyncpg.Pool
+    link: RedisLink
     relay: Relay
     channels: ChannelService
     changes: MeetingChanges
@@ -88,6 +91,7 @@ class Shared:
 class Ucwa:
     def __init__(self, shared: Shared) -> None:
         self._settings = settings = shared.settings
+        self._outstanding = Outstanding(shared.link, OUTSTANDING_MOST)
         self._now = shared.now
         self._lobby_wait = timedelta(seconds=settings.ucwa_lobby_wait)
         self.applications = ApplicationService(
@@ -134,10 +138,11 @@ class Ucwa:
         settings = self._settings
         endpoints = self._endpoints()
         dispatch = Dispatch(self.applications, settings)
+        batches = Batches(dispatch, endpoints, self._outstanding)
         return [
             oauth.operation(TokenView(self.sign_in, settings.ucwa_answer_within)),
             *routes.operations(
-                [*endpoints, Batches(dispatch, endpoints).endpoint()],
+                [*endpoints, batches.endpoint()],
                 dispatch,
                 secure=(settings.public_url or "").startswith("https://"),
                 read_within=settings.ucwa_answer_within,

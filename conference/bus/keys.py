@@ -19,6 +19,8 @@ WAKE = "parley:wake:"
 """+ process: pub/sub, tokens of parked readers that should read again."""
 REPLIES = "parley:replies:"
 """+ process: pub/sub, workers' replies to that process."""
+OUTSTANDING = "parley:outstanding:"
+"""+ user id: hash, how many requests each batch has under way, and until when that counts."""
 NOTICE_LEASE = "parley:notices:leader"
 NOTICE_GROUP = "api"
 

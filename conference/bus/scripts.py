@@ -46,6 +46,7 @@ SILENT = _script("silent")
 ADOPT = _script("adopt")
 LEASE = _script("lease")
 RELEASE = _script("release")
+OUTSTANDING = _script("outstanding")
 
 
 async def load_all(connection: AbstractConnection) -> None:

@@ -196,3 +196,16 @@ async def test_too_many_at_once_run_nothing(alice: Program) -> None:
     many = await asyncio.gather(*[send(alice, *[look] * 60) for _ in range(2)])
     assert sorted(answer.status for answer in many) == [200, 429]
     assert len(responses(await send(alice, *[look] * 100))) == 100, "all is free again"
+
+
+async def test_too_many_at_once_at_two_processes(
+    api: Api, alice: Program, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    look = part(f"GET {alice.application} HTTP/1.1\n\n")
+    async with running_ucwa(database_url, redis_url, tmp_path) as other_api:
+        other = Program(other_api, "alice")
+        other.application = alice.application
+        many = await asyncio.gather(*[send(each, *[look] * 60) for each in (alice, other)])
+        assert sorted(answer.status for answer in many) == [200, 429]
+        for each in (alice, other):
+            assert (await send(each, *[look] * 100)).status == 200, "all is free again"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from aiohttp import ClientSession, web
@@ -204,6 +206,11 @@ class NoApplications:
         raise errors.Gone("it ended", code="TooManyApplications")
 
 
+class NobodyCounts:
+    def counted(self, user_id: UUID, many: int) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+
 class Faults:
     """Endpoints that do what goes wrong, behind the real middleware and dispatch."""
 
@@ -264,7 +271,7 @@ def running(settings: Settings, faults: Faults) -> TestServer:
 
     app = web.Application()
     dispatch = Dispatch(NoApplications(), settings)
-    batches = Batches(dispatch, faults.endpoints()).endpoint()
+    batches = Batches(dispatch, faults.endpoints(), NobodyCounts()).endpoint()
     described = routes.operations(
         [*faults.endpoints(), batches], dispatch, secure=True, read_within=1.0
     )

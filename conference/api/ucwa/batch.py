@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 from uuid import UUID, uuid4
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -16,19 +17,27 @@ from conference.api.ucwa.dispatch import Answered, Asked, Dispatch
 from conference.api.ucwa.multipart import Part
 from conference.api.ucwa.refusals import written
 from conference.api.ucwa.table import Table, WrongMethod
-from conference.errors import BadRequest, DomainError, TooManyRequests
+from conference.errors import BadRequest, DomainError
 from schemas.errors import Problem
 
 OUTSTANDING_MOST = 100
-"""Of a user's requests at one time, over all batches that this process runs."""
+"""Of a user's requests at one time, over all batches."""
+
+
+class Outstanding(Protocol):
+    def counted(self, user_id: UUID, many: int) -> AbstractAsyncContextManager[None]:
+        """Entering raises TooManyRequests."""
+        ...
 
 
 class Batches:
-    def __init__(self, dispatch: Dispatch, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(
+        self, dispatch: Dispatch, endpoints: Sequence[Endpoint], outstanding: Outstanding
+    ) -> None:
         """`endpoints`: of the whole family; those that may not be parts are told from those that are not there."""
         self._dispatch = dispatch
         self._table = Table([*endpoints, self.endpoint()])
-        self._outstanding: Counter[UUID] = Counter()
+        self._outstanding = outstanding
 
     def endpoint(self) -> Endpoint:
         return Endpoint(
@@ -47,18 +56,8 @@ class Batches:
         """Raises BadRequest, and TooManyRequests with nothing run."""
         content_type = call.headers.get("Content-Type", "")
         parts = multipart.read(call.body, content_type, OUTSTANDING_MOST)
-        user_id = call.caller.user_id
-        if self._outstanding[user_id] + len(parts) > OUTSTANDING_MOST:
-            raise TooManyRequests(
-                f"more than {OUTSTANDING_MOST} requests at once: wait for answers to earlier ones"
-            )
-        self._outstanding[user_id] += len(parts)
-        try:
+        async with self._outstanding.counted(call.caller.user_id, len(parts)):
             answered = [await self._answer(part, call) for part in parts]
-        finally:
-            self._outstanding[user_id] -= len(parts)
-            if not self._outstanding[user_id]:
-                del self._outstanding[user_id]
         boundary = str(uuid4())
         return Reply(
             body=multipart.write(answered, boundary),
