@@ -64,13 +64,15 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Details(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept beside the meeting. `lasting`: made elsewhere or assigned, so without a default expiration."""
+    """What is kept beside the meeting. `adhoc`: started rather than scheduled. `lasting`: made elsewhere or assigned,
+    so without a default expiration."""
 
     meeting_id: UUID
     owner_id: UUID
     online_meeting_id: str
     conference_id: str
     assigned: bool = False
+    adhoc: bool = False
     lasting: bool = False
     description: str | None = None
     entry_exit_announcement: Announcement

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from rig_meetings import SECRET, Api, Json
-from ucwa_meeting import hrefs, join, joined, many, started, uri_of
+from ucwa_meeting import hrefs, join, joined, many, scheduled, started, uri_of
 from ucwa_meeting import program as another
 from ucwa_rig import Program, running_ucwa, told
 
@@ -108,6 +108,32 @@ async def test_an_ad_hoc_meeting_is_joined_by_who_starts_it(alice: Program, api:
     # the same meeting is there for the other family
     own = (await api.person("alice").get("/meetings")).json
     assert [item["name"] for item in own] == ["Coffee"]
+
+
+async def test_an_ad_hoc_meeting_is_not_among_the_scheduled(alice: Program, api: Api) -> None:
+    conversation = await started(alice, subject="Coffee")
+    found = await alice.follow("onlineMeetings", "myOnlineMeetings")
+    assert "myOnlineMeeting" not in found.json.get("_embedded", {})
+    assert [item["name"] for item in (await api.person("alice").get("/meetings")).json] == [
+        "Coffee"
+    ]
+    # its organizer may still decide who walks in
+    meeting = await alice.get(conversation.link("onlineMeeting"))
+    opened = {"subject": "Coffee", "accessLevel": "Locked"}
+    changed = await alice.put(f"{found.href}/{meeting.json['onlineMeetingId']}", opened)
+    assert changed.json["accessLevel"] == "Locked"
+
+
+async def test_ad_hoc_meetings_have_a_limit_of_their_own(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with running_ucwa(database_url, redis_url, tmp_path, ucwa_meetings_max=1) as api:
+        alice = await another(api, "alice")
+        await started(alice)
+        await scheduled(alice)
+        start = (await alice.dashboard()).link("communication", "startOnlineMeeting")
+        refused = await alice.post(start, {})
+        assert (refused.status, refused.subcode) == (409, "TooManyOnlineMeetings")
 
 
 async def test_its_applications_channels_are_told(alice: Program) -> None:

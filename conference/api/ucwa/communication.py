@@ -185,9 +185,9 @@ def endpoints(views: CommunicationViews) -> list[Endpoint]:
         "threadId": "the conversation's thread",
     }
     address = {
-        "onlineMeetingUri": "the meeting's onlineMeetingUri or the address of its page; required unless joinUrl is given",
-        "joinUrl": "the address of its page",
-        "anonymousDisplayName": "required of anonymous users",
+        "onlineMeetingUri": "the meeting's onlineMeetingUri; required unless joinUrl is given",
+        "joinUrl": "the address of the meeting's page",
+        "anonymousDisplayName": "the name of anonymous users, of whom it is required",
     }
     return [
         Endpoint(

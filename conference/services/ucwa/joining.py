@@ -89,11 +89,11 @@ class JoiningService:
     async def start(
         self, application: Application, queue_id: UUID, joiner: Joiner, wanted: Wanted
     ) -> str:
-        """Make an ad-hoc meeting and join it."""
+        """Make an ad-hoc meeting and join it. Raises Conflict (TooManyOnlineMeetings)."""
         if known := await self._begun(application.id, wanted):
             return known
         wishes = Wishes(subject=wanted.subject or None)
-        target = await self._online_meetings.create(joiner.user_id, wishes)
+        target = await self._online_meetings.create(joiner.user_id, wishes, adhoc=True)
         return await self._enter(application, queue_id, joiner, target, wanted)
 
     async def _begun(self, application_id: str, wanted: Wanted) -> str | None:

@@ -70,7 +70,7 @@ class OnlineMeetingService:
     # --- the organizer's ----------------------------------------------------------------------
 
     async def of_organizer(self, user_id: UUID) -> list[OnlineMeeting]:
-        """All of the user's own, the assigned one included once it is there. Oldest first."""
+        """What the user has scheduled, the assigned one included once it is there. Oldest first."""
         async with self._pool.acquire() as conn, conn.transaction():
             await self._adopt_all(conn, user_id)
             return await self._described(conn, await rows.of_owner(conn, user_id))
@@ -81,20 +81,25 @@ class OnlineMeetingService:
             details = await self._own(conn, by, online_meeting_id)
             return await self._one(conn, details)
 
-    async def create(self, by: UUID, wishes: Wishes) -> OnlineMeeting:
-        """Raises Conflict (TooManyOnlineMeetings), BadRequest for an expiration out of bounds."""
+    async def create(self, by: UUID, wishes: Wishes, *, adhoc: bool = False) -> OnlineMeeting:
+        """`adhoc`: to be joined at once; it is not listed, and goes when it is empty and has expired.
+
+        Raises Conflict (TooManyOnlineMeetings), BadRequest for an expiration out of bounds.
+        """
         expiration = expiration_of(wishes, self._defaults, self._clock(), lasting=False)
         async with self._pool.acquire() as conn, conn.transaction():
             await rows.lock_owner(conn, by)
-            if await rows.count(conn, by) >= self._most:
+            if await rows.count(conn, by, adhoc=adhoc) >= self._most:
+                kind = "ad-hoc" if adhoc else "online"
                 raise Conflict(
-                    f"you have {self._most} online meetings already: delete one first",
+                    f"you have {self._most} {kind} meetings already: delete one first",
                     code="TooManyOnlineMeetings",
                 )
             organizer = await _user(conn, by)
             draft = self._draft(organizer, wishes, MeetingType.SCHEDULED)
             draft = replace(draft, expiration=expiration)
-            created = await self._insert(conn, draft, organizer, self._details(draft, wishes))
+            details = replace(self._details(draft, wishes), adhoc=adhoc)
+            created = await self._insert(conn, draft, organizer, details)
         await self._relay.flush(created.meeting_id)
         return created
 

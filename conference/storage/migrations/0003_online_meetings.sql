@@ -13,6 +13,7 @@ create table online_meetings (
     online_meeting_id       text not null unique check (online_meeting_id ~ '^[A-Z0-9]{8}$'),
     conference_id           text not null unique check (conference_id ~ '^[0-9]+$'),
     assigned                boolean not null default false,  -- the owner's personal meeting
+    adhoc                   boolean not null default false,  -- started, not scheduled: not listed, and limited apart
     lasting                 boolean not null default false,  -- expires only when its organizer says when
     description             text,
     entry_exit_announcement text not null check (entry_exit_announcement in ('Unsupported', 'Disabled', 'Enabled')),

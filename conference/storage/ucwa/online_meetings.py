@@ -13,8 +13,8 @@ from conference.domain import sip
 from conference.domain.online_meeting import Announcement, Details, Switch
 from conference.storage.meetings import Connection
 
-_COLUMNS = """meeting_id, owner_id, online_meeting_id, conference_id, assigned, lasting, description,
-    entry_exit_announcement, phone_user_admission"""
+_COLUMNS = """meeting_id, owner_id, online_meeting_id, conference_id, assigned, adhoc, lasting,
+    description, entry_exit_announcement, phone_user_admission"""
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -35,9 +35,9 @@ async def of_meeting(conn: Connection, meeting_id: UUID) -> Details | None:
 
 
 async def of_owner(conn: Connection, owner_id: UUID) -> list[Details]:
-    """Oldest first."""
+    """Oldest first, without the ad-hoc ones."""
     rows = await conn.fetch(
-        f"""select {_COLUMNS} from online_meetings where owner_id = $1
+        f"""select {_COLUMNS} from online_meetings where owner_id = $1 and not adhoc
             order by created_at, online_meeting_id""",
         owner_id,
     )
@@ -51,10 +51,13 @@ async def assigned_to(conn: Connection, owner_id: UUID) -> Details | None:
     return _details(row) if row else None
 
 
-async def count(conn: Connection, owner_id: UUID) -> int:
-    """How many the owner has, besides the assigned one."""
+async def count(conn: Connection, owner_id: UUID, *, adhoc: bool) -> int:
+    """How many the owner has of those that are ad hoc, or of the others besides the assigned one."""
     found: int = await conn.fetchval(
-        "select count(*) from online_meetings where owner_id = $1 and not assigned", owner_id
+        """select count(*) from online_meetings
+           where owner_id = $1 and not assigned and adhoc = $2""",
+        owner_id,
+        adhoc,
     )
     return found
 
@@ -93,6 +96,7 @@ def _details(row: asyncpg.Record) -> Details:
         online_meeting_id=row["online_meeting_id"],
         conference_id=row["conference_id"],
         assigned=row["assigned"],
+        adhoc=row["adhoc"],
         lasting=row["lasting"],
         description=row["description"],
         entry_exit_announcement=Announcement(row["entry_exit_announcement"]),
@@ -115,13 +119,14 @@ async def insert(conn: Connection, details: Details, created_at: datetime) -> bo
     """False when the meeting has details already or is gone, or one of the ids is taken."""
     written = await conn.fetchval(
         f"""insert into online_meetings ({_COLUMNS}, created_at)
-            select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 from meetings where id = $1 for key share
+            select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 from meetings where id = $1 for key share
             on conflict do nothing returning meeting_id""",
         details.meeting_id,
         details.owner_id,
         details.online_meeting_id,
         details.conference_id,
         details.assigned,
+        details.adhoc,
         details.lasting,
         details.description,
         details.entry_exit_announcement.value,
