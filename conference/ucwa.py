@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from conference.api.auth import TokenVerifier
 from conference.api.openapi import Operation
 from conference.api.ucwa import applications as application_views
 from conference.api.ucwa import (
@@ -91,6 +92,7 @@ class Shared:
 class Ucwa:
     def __init__(self, shared: Shared) -> None:
         self._settings = settings = shared.settings
+        self._secret = shared.secret
         self._outstanding = Outstanding(shared.link, OUTSTANDING_MOST)
         self._now = shared.now
         self._lobby_wait = timedelta(seconds=settings.ucwa_lobby_wait)
@@ -140,7 +142,9 @@ class Ucwa:
         dispatch = Dispatch(self.applications, settings)
         batches = Batches(dispatch, endpoints, self._outstanding)
         return [
-            oauth.operation(TokenView(self.sign_in, settings.ucwa_answer_within)),
+            oauth.operation(
+                TokenView(self.sign_in, TokenVerifier(self._secret), settings.ucwa_answer_within)
+            ),
             *routes.operations(
                 [*endpoints, batches.endpoint()],
                 dispatch,

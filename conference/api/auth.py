@@ -203,8 +203,13 @@ def bearer(request: web.Request) -> str | None:
     """The token that the request carries on purpose; a browser adds a cookie by itself."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        return token.strip().removeprefix("cwt=") or None
+        return plain_token(token) or None
     return _stream_token(request) if _STREAMS.fullmatch(request.path) else None
+
+
+def plain_token(text: str) -> str:
+    """Without what UCWA writes before a token."""
+    return text.strip().removeprefix("cwt=")
 
 
 def _photo_token(request: web.Request) -> str | None:

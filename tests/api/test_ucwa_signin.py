@@ -216,6 +216,37 @@ async def test_a_wrong_key_gives_none(api: Api) -> None:
     assert (refused.status, refused.json["error"]) == (400, "invalid_grant")
 
 
+async def test_a_guest_goes_on_as_the_same_one(api: Api) -> None:
+    meeting, other = await schedule(api), await schedule(api)
+    former = (await invited(api, meeting)).json["access_token"]
+    guest = Program(api, "guest", former)
+    application = (await guest.start()).href
+
+    async def renew(of: Json, value: str, authorization: str | None = None) -> Answer:
+        headers = {"Authorization": f"Bearer {authorization}"} if authorization else None
+        return await ask(
+            api,
+            headers,
+            grant_type=ANONYMOUS,
+            password=of["onlineMeetingId"],
+            ms_rtc_conferenceuri=of["onlineMeetingUri"],
+            ms_rtc_renew=value,
+        )
+
+    plain = former.removeprefix("cwt=")
+    for value, authorization in ((former, None), (plain, None), ("true", former), ("", former)):
+        granted = await renew(meeting, value, authorization)
+        assert (granted.status, granted.json["expires_in"]) == (200, 3600)
+        again = Program(api, "guest", granted.json["access_token"])
+        assert (await again.get(application)).status == 200, "another guest would not find it"
+    alice = Program(api, "alice").token
+    for of, value in ((other, former), (meeting, "true"), (meeting, "x.y.z"), (meeting, alice)):
+        refused = await renew(of, value)
+        assert (refused.status, refused.json["error"]) == (400, "invalid_grant"), value
+    anew = Program(api, "guest", (await invited(api, meeting)).json["access_token"])
+    assert (await anew.get(application)).status == 404
+
+
 async def test_a_guest_stays_within_the_meeting(api: Api) -> None:
     meeting, other = await schedule(api), await schedule(api)
     guest = Program(api, "guest", (await invited(api, meeting)).json["access_token"])

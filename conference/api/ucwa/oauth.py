@@ -9,11 +9,12 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
+from conference.api.auth import Caller, TokenVerifier, bearer, plain_token
 from conference.api.body import answer, whole
 from conference.api.openapi import Operation
 from conference.api.ucwa import naming
 from conference.api.ucwa.urls import TOKEN
-from conference.errors import BadRequest
+from conference.errors import BadRequest, Unauthenticated
 from conference.services.ucwa.sign_in import SignIn, Token
 from schemas.errors import Problem
 
@@ -21,6 +22,9 @@ PREFIX = "/WebTicket/"
 
 _FORM = "application/x-www-form-urlencoded"
 _FIELDS_MOST = 20
+_RENEW = "ms_rtc_renew"
+_FLAGS = ("", "true", "1")
+"""What says that the former token is in Authorization."""
 _ERRORS = frozenset(("invalid_request", "invalid_grant", "unsupported_grant_type"))
 _BY_STATUS = {429: "slow_down", 500: "server_error", 503: "temporarily_unavailable"}
 
@@ -51,12 +55,20 @@ class TokenRequest(msgspec.Struct):
     ms_rtc_conferenceuri: Annotated[
         str, msgspec.Meta(description="of an anonymous participant: the meeting's URI")
     ] = ""
+    ms_rtc_renew: Annotated[
+        str,
+        msgspec.Meta(
+            description="an anonymous participant's token that still holds, to go on as the same one; or "
+            "`true`, with that token in Authorization"
+        ),
+    ] = ""
 
 
 class TokenView:
-    def __init__(self, sign_in: SignIn, within: float) -> None:
+    def __init__(self, sign_in: SignIn, verifier: TokenVerifier, within: float) -> None:
         """`within`: seconds that a client may take for the form."""
         self._sign_in = sign_in
+        self._verifier = verifier
         self._within = within
         self._grants = {
             "password": self._with_password,
@@ -65,6 +77,8 @@ class TokenView:
 
     async def view(self, request: web.Request) -> web.Response:
         form = _form(request.content_type, await whole(request, self._within))
+        if form.get(_RENEW, "-").lower() in _FLAGS:
+            form[_RENEW] = bearer(request) or ""
         grant = self._grants.get(_field(form, "grant_type"))
         if grant is None:
             supported = ", ".join(self._grants)
@@ -79,7 +93,16 @@ class TokenView:
 
     async def _for_meeting(self, form: Mapping[str, str]) -> Token:
         uri = _field(form, "ms_rtc_conferenceuri")
-        return await self._sign_in.for_meeting(uri, _field(form, "password"))
+        former = await self._former(form[_RENEW]) if _RENEW in form else None
+        return await self._sign_in.for_meeting(uri, _field(form, "password"), former)
+
+    async def _former(self, token: str) -> Caller:
+        try:
+            return (await self._verifier.verify(plain_token(token)))[0]
+        except Unauthenticated as error:
+            raise BadRequest(
+                f"{_RENEW}: {error.message}; ask without it", code="invalid_grant"
+            ) from None
 
 
 def render(request: web.Request, status: int, problem: Problem) -> web.Response:

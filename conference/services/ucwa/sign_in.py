@@ -49,6 +49,16 @@ class Meetings(Protocol):
     async def by_uri(self, uri: str) -> Invitation | None: ...
 
 
+class Guest(Protocol):
+    """Whom a token of a meeting speaks for."""
+
+    @property
+    def user_id(self) -> UUID: ...
+
+    @property
+    def meeting(self) -> UUID | None: ...
+
+
 class Token(msgspec.Struct, frozen=True, kw_only=True):
     """`expires_in`: seconds."""
 
@@ -95,9 +105,9 @@ class SignIn:
         await self._forget_tries(account)
         return self._token(secret, _token_user(found[0]), self._lifetime)
 
-    async def for_meeting(self, uri: str, key: str) -> Token:
+    async def for_meeting(self, uri: str, key: str, former: Guest | None = None) -> Token:
         """For somebody anonymous, who may join the meeting of this URI and nothing else. `key`: the meeting's
-        onlineMeetingId or conferenceId.
+        onlineMeetingId or conferenceId. `former`: whom the token is to speak for again.
 
         Raises BadRequest (invalid_grant), TooManyRequests.
         """
@@ -108,8 +118,11 @@ class SignIn:
         if found is None or not found.open_to_anonymous or not _opens(key, found):
             raise _invalid_grant("no such meeting, or it is not open to anonymous people")
         await self._forget_tries(account)
-        nobody = TokenUser(id=self._new_id(), name="", email="")
-        return self._token(secret, nobody, self._anonymous_lifetime, found.meeting_id)
+        if former is not None and former.meeting != found.meeting_id:
+            raise _invalid_grant("the token to be renewed is not one for this meeting")
+        guest_id = former.user_id if former is not None else self._new_id()
+        guest = TokenUser(id=guest_id, name="", email="")
+        return self._token(secret, guest, self._anonymous_lifetime, found.meeting_id)
 
     async def sweep(self) -> None:
         async with self._pool.acquire() as conn:
