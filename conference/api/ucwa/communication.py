@@ -235,6 +235,7 @@ def endpoints(views: CommunicationViews) -> list[Endpoint]:
             scopes=frozenset(("Meetings.ReadWrite", "Conversations.Initiate")),
             inputs=operation,
             query={"instanceId": "whose channel joins"},
+            anonymous=False,
             returns=201,
             empty=True,
         ),

@@ -105,7 +105,7 @@ class ExtensionService:
         """What the user is in the meeting, and the extensions that they may read."""
         role = await rows.role_of(conn, meeting_id, by, lock=lock)
         if role is None:
-            raise NotFound("you have no part in such an online meeting")
+            raise NotFound("there is no such online meeting")
         found = (await rows.of_meetings(conn, [meeting_id]))[meeting_id]
         return role, [extension for extension in found if extension.type in READ[role]]
 
