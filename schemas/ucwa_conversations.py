@@ -63,11 +63,12 @@ class Step(Wire, frozen=True, kw_only=True):
 
 
 class Person(Wire, frozen=True, kw_only=True):
-    """Somebody in a meeting or its lobby. `uri`: a SIP URI."""
+    """Somebody in a meeting or its lobby. `uri`: a SIP URI; `org`: their organisation, which nobody is shown."""
 
     user_id: UUID
     name: str
     uri: str
+    org: str = ""
     place: Place
     organizer: bool = False
     anonymous: bool = False
@@ -111,13 +112,14 @@ Ending = Literal["Denied", "Ejected", "Ended", "Canceled", "Removed"]
 
 
 class ConversationNews(MeetingEvent, frozen=True, kw_only=True, tag="UCWA_CONVERSATION"):
-    """`people`: those whom the steps are about. `conversation` is None once it is over; `ending` says why, unless
-    its user ended it."""
+    """`people`: those whom the steps are about; `contacts`: of them, whom the viewer finds among people.
+    `conversation` is None once it is over; `ending` says why, unless its user ended it."""
 
     viewer: UUID
     steps: tuple[Step, ...]
     conversation: ConversationView | None = None
     people: tuple[Person, ...] = ()
+    contacts: tuple[UUID, ...] = ()
     invitation: InvitationView | None = None
     ending: Ending | None = None
 

@@ -156,7 +156,13 @@ def _inside(event: ConversationNews, step: Step) -> Target | None:
 
 def _shown(event: ConversationNews, person: Person) -> Resource:
     leader = event.conversation is not None and event.conversation.leader
-    return participant(event.meeting_id, person, event.viewer, leader=leader)
+    return participant(
+        event.meeting_id,
+        person,
+        event.viewer,
+        leader=leader,
+        contact=person.user_id in event.contacts,
+    )
 
 
 def _reason(ending: Ending) -> Reason:

@@ -26,7 +26,9 @@ def lobby(found: Open) -> Resource:
     """Longest waiting first."""
     meeting_id, viewer = found.meeting.id, found.conversation.user_id
     waiting = [
-        participant(meeting_id, person, viewer, leader=True)
+        participant(
+            meeting_id, person, viewer, leader=True, contact=person.user_id in found.contacts
+        )
         for person in found.people.values()
         if person.in_lobby and person.user_id in found.sight.people
     ]

@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
-from conference.api.ucwa import hrefs
+from conference.api.ucwa import hrefs, people_hrefs
 from conference.api.ucwa.call import Call, Endpoint, Reply
 from conference.api.ucwa.extensions import Attached
 from conference.api.ucwa.path import EITHER, conversation_id
 from conference.api.ucwa.resource import Link, Resource, Value
+from conference.domain import sip
 from conference.domain.online_meeting import OnlineMeeting
 from conference.errors import NotFound
 from conference.services.ucwa.conversations import ConversationService
 from conference.services.ucwa.online_meetings import OnlineMeetingService
+from conference.services.ucwa.people import Directory
 
 EXTENSIONS = "communication/conversations/{conversationId}/onlineMeeting/extensions"
 
 
 class OnlineMeetingViews:
-    def __init__(self, service: ConversationService, online_meetings: OnlineMeetingService) -> None:
+    def __init__(
+        self,
+        service: ConversationService,
+        online_meetings: OnlineMeetingService,
+        directory: Directory,
+    ) -> None:
         self._service = service
         self._online_meetings = online_meetings
+        self._directory = directory
 
     async def get(self, call: Call) -> Reply:
         found = await self._service.get(call.app, conversation_id(call))
         shown = await self._online_meetings.of_meeting(found.meeting.id)
         if shown is None:
             raise NotFound("the meeting is over")
-        return Reply(resource=online_meeting(shown, inside=found.sight.standing == "in"))
+        organizer = await self._contact(call, shown)
+        inside = found.sight.standing == "in"
+        return Reply(resource=online_meeting(shown, inside=inside, organizer=organizer))
+
+    async def _contact(self, call: Call, shown: OnlineMeeting) -> str | None:
+        """The organizer's address, where the caller finds them in the directory."""
+        if call.app.anonymous:
+            return None
+        address = sip.address(shown.organizer_uri)
+        return address if await self._directory.find_all(call.app.user_id, [address]) else None
 
     async def attached(self, call: Call) -> Attached:
         """Where the extensions of the conversation's meeting are. Raises NotFound in the lobby."""
@@ -36,8 +53,9 @@ class OnlineMeetingViews:
         return Attached(meeting_id=found.meeting.id, address=address)
 
 
-def online_meeting(shown: OnlineMeeting, *, inside: bool) -> Resource:
-    """`inside`: whether its viewer is in. Who is invited, and what is attached, is not for the lobby."""
+def online_meeting(shown: OnlineMeeting, *, inside: bool, organizer: str | None = None) -> Resource:
+    """`inside`: whether its viewer is in. Who is invited, and what is attached, is not for the lobby. `organizer`:
+    the address of a contact."""
     href = hrefs.online_meeting(shown.meeting_id)
     properties: dict[str, Value] = {
         "accessLevel": shown.access_level.value,
@@ -60,6 +78,8 @@ def online_meeting(shown: OnlineMeeting, *, inside: bool) -> Resource:
     if shown.expiration is not None:
         properties["expirationTime"] = shown.expiration
     links = {"conversation": Link(hrefs.conversation(shown.meeting_id))}
+    if organizer is not None:
+        links["organizer"] = Link(people_hrefs.contact(organizer))
     if inside:
         properties["attendees"] = list(shown.attendees)
         properties["leaders"] = list(shown.leaders)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from conference.api.ucwa import hrefs
+from conference.api.ucwa import hrefs, people_hrefs
 from conference.api.ucwa.call import Call, Endpoint, Reply
 from conference.api.ucwa.path import EITHER, conversation_id, user_id
 from conference.api.ucwa.resource import Link, Resource, Value
+from conference.domain import sip
 from conference.domain.application import Application
 from conference.errors import NotFound
 from conference.services.ucwa.conversations import ConversationService, Open
@@ -103,19 +104,33 @@ def _links(found: Open, rel: str, places: tuple[Place, ...]) -> Resource:
 
 
 def _shown(found: Open, person: Person) -> Resource:
-    viewer = found.conversation.user_id
-    return participant(found.meeting.id, person, viewer, leader=found.view.leader)
+    return participant(
+        found.meeting.id,
+        person,
+        found.conversation.user_id,
+        leader=found.view.leader,
+        contact=person.user_id in found.contacts,
+    )
 
 
 def participant(
-    meeting_id: UUID, person: Person, viewer: UUID, *, leader: bool, rel: str = "participant"
+    meeting_id: UUID,
+    person: Person,
+    viewer: UUID,
+    *,
+    leader: bool,
+    contact: bool = False,
+    rel: str = "participant",
 ) -> Resource:
-    """`leader`: whether the viewer may do what leaders do; a link is there for what may be done now."""
+    """`leader`: whether the viewer may do what leaders do; a link is there for what may be done now. `contact`:
+    whether the viewer finds the person in the directory."""
     local = person.user_id == viewer
     href = hrefs.participant(meeting_id, person.user_id)
     links = {"conversation": Link(hrefs.conversation(meeting_id))}
     if local:
         links["me"] = Link("me")
+    if contact:
+        links |= _contact(person)
     for modality in person.modalities:
         links[MODALITY_REL[modality]] = Link(f"{href}/{MODALITY_REL[modality]}")
     if leader and not local:
@@ -132,6 +147,15 @@ def local_participant(meeting_id: UUID, person: Person, rel: str = "localPartici
         properties=own.properties,
         links=own.links,
     )
+
+
+def _contact(person: Person) -> dict[str, Link]:
+    address = sip.address(person.uri)
+    parts = ("contactPhoto", "contactPresence")
+    return {
+        "contact": Link(people_hrefs.contact(address)),
+        **{part: Link(people_hrefs.of_contact(address, part)) for part in parts},
+    }
 
 
 def _allowed(person: Person) -> tuple[str, ...]:

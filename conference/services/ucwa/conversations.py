@@ -16,7 +16,7 @@ from conference.domain.conversation import Conversation, Sight
 from conference.domain.meeting import Meeting
 from conference.errors import Forbidden, NotFound
 from conference.services.meetings import MeetingService
-from conference.services.ucwa.roster import People, people_in
+from conference.services.ucwa.roster import People, contacts_of, people_in
 from conference.storage import meetings
 from conference.storage.meetings import Connection
 from conference.storage.ucwa import conversations
@@ -25,22 +25,27 @@ from schemas.ucwa_conversations import ConversationView
 
 
 class Open(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation as of now. `people`: those who were asked for, of those whom its user sees, and itself."""
+    """A conversation as of now. `people`: those who were asked for, of those whom its user sees, and itself;
+    `contacts`: whom of them its user finds in the directory."""
 
     conversation: Conversation
     meeting: Meeting
     view: ConversationView
     sight: Sight
     people: People = {}
+    contacts: frozenset[UUID] = frozenset()
 
 
 class ConversationService:
     """Raises NotFound for a conversation that the application does not have, or no longer."""
 
-    def __init__(self, pool: asyncpg.Pool, meeting_service: MeetingService, domain: str) -> None:
-        """`domain`: of the SIP URIs of people without an e-mail address."""
+    def __init__(
+        self, pool: asyncpg.Pool, meeting_service: MeetingService, domain: str, *, everyone: bool
+    ) -> None:
+        """`domain`: of the SIP URIs of people without an e-mail address. `everyone`: organisations see each other."""
         self._pool = pool
         self._domain = domain
+        self._everyone = everyone
         self._meetings = meeting_service
 
     # --- looking ------------------------------------------------------------------------------
@@ -81,12 +86,16 @@ class ConversationService:
         sight = rules.sight(found, scene)
         seen = {*sight.people, found.user_id}
         wanted = seen if names is None else seen & set(names)
+        if wanted:
+            wanted |= {found.user_id}
+        people = await people_in(conn, meeting, wanted, self._domain)
         return Open(
             conversation=found,
             meeting=meeting,
             view=rules.view(found, scene),
             sight=sight,
-            people=await people_in(conn, meeting, wanted, self._domain),
+            people=people,
+            contacts=contacts_of(found.user_id, people, everyone=self._everyone),
         )
 
     # --- going --------------------------------------------------------------------------------

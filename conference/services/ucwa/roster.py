@@ -33,12 +33,25 @@ async def people_in(
     }
 
 
+def contacts_of(viewer: UUID, people: People, *, everyone: bool) -> frozenset[UUID]:
+    """Whom of `people` the viewer, who is one of them, finds in the directory. `everyone`: also across companies."""
+    own = people.get(viewer)
+    if own is None or own.anonymous:
+        return frozenset()
+    return frozenset(
+        user
+        for user, person in people.items()
+        if user != viewer and not person.anonymous and (everyone or person.org == own.org)
+    )
+
+
 def _person(meeting: Meeting, user: User, anonymous: bool, domain: str) -> Person:
     participant = meeting.participants.get(user.id)
     return Person(
         user_id=user.id,
         name=user.name,
         uri=sip.uri_of(user, domain),
+        org=user.org,
         place=_place(meeting, user.id),
         organizer=user.id == meeting.owner_id,
         anonymous=anonymous,

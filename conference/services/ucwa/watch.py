@@ -13,7 +13,7 @@ from conference.domain.conversation import Conversation, Scene
 from conference.domain.facts import Audience, Outgoing
 from conference.errors import Forbidden
 from conference.services.changes import Decided
-from conference.services.ucwa.roster import People, people_in
+from conference.services.ucwa.roster import People, contacts_of, people_in
 from conference.storage.meetings import Connection
 from conference.storage.ucwa import conversations
 from conference.storage.ucwa.conversations import Watcher
@@ -30,10 +30,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class ConversationWatch:
     """An observer of `MeetingChanges`. A meeting without conversations costs it one query."""
 
-    def __init__(self, limits: Limits, domain: str) -> None:
-        """`domain`: of the SIP URIs of people without an e-mail address."""
+    def __init__(self, limits: Limits, domain: str, *, everyone: bool) -> None:
+        """`domain`: of the SIP URIs of people without an e-mail address. `everyone`: organisations see each other."""
         self._limits = limits
         self._domain = domain
+        self._everyone = everyone
 
     async def __call__(self, conn: Connection, decided: Decided) -> list[Outgoing]:
         """Raises Forbidden (TooManyParticipants, TooManyLobbyParticipants) for an application that joins."""
@@ -49,13 +50,40 @@ class ConversationWatch:
         people = await people_in(
             conn,
             decided.after or decided.before,
-            _shown(steps for _, steps in told),
+            _shown(steps for _, steps in told) | _viewers(told),
             self._domain,
         )
         await _forget(conn, decided, [watcher.conversation for watcher in watchers])
         return [
-            _outgoing(watcher, steps, people, decided, after) for watcher, steps in told if steps
+            self._outgoing(watcher, steps, people, decided, after)
+            for watcher, steps in told
+            if steps
         ]
+
+    def _outgoing(
+        self,
+        watcher: Watcher,
+        steps: list[Step],
+        people: People,
+        decided: Decided,
+        after: Scene | None,
+    ) -> Outgoing:
+        conversation = watcher.conversation
+        over = rules.standing(conversation, decided.after) == "out"
+        shown = _shown([steps])
+        contacts = shown & contacts_of(conversation.user_id, people, everyone=self._everyone)
+        event = ConversationNews(
+            sent_date=decided.at,
+            meeting_id=decided.before.id,
+            viewer=conversation.user_id,
+            conversation=None if over or after is None else rules.view(conversation, after),
+            steps=tuple(steps),
+            people=tuple(person for user, person in people.items() if user in shown),
+            contacts=tuple(user for user in people if user in contacts),
+            invitation=conversation.invitation if _tells_of_joining(steps) else None,
+            ending=_ending(conversation, decided) if over else None,
+        )
+        return Outgoing(event=event, audience=Audience(queues=watcher.queues))
 
     def _require_room(self, decided: Decided, watchers: list[Watcher]) -> None:
         command, before, after = decided.command, decided.before, decided.after
@@ -85,31 +113,17 @@ def _shown(told: Iterable[list[Step]]) -> set[UUID]:
     }
 
 
+def _viewers(told: Iterable[tuple[Watcher, list[Step]]]) -> set[UUID]:
+    """Whose company says whom they find in the directory."""
+    return {watcher.conversation.user_id for watcher, steps in told if _shown([steps])}
+
+
 async def _forget(conn: Connection, decided: Decided, watched: Collection[Conversation]) -> None:
     """A conversation is gone once its user is out."""
     over = [item for item in watched if rules.standing(item, decided.after) == "out"]
     if over:
         ids = [item.application_id for item in over]
         await conversations.delete(conn, decided.before.id, ids)
-
-
-def _outgoing(
-    watcher: Watcher, steps: list[Step], people: People, decided: Decided, after: Scene | None
-) -> Outgoing:
-    conversation = watcher.conversation
-    over = rules.standing(conversation, decided.after) == "out"
-    shown = _shown([steps])
-    event = ConversationNews(
-        sent_date=decided.at,
-        meeting_id=decided.before.id,
-        viewer=conversation.user_id,
-        conversation=None if over or after is None else rules.view(conversation, after),
-        steps=tuple(steps),
-        people=tuple(person for user, person in people.items() if user in shown),
-        invitation=conversation.invitation if _tells_of_joining(steps) else None,
-        ending=_ending(conversation, decided) if over else None,
-    )
-    return Outgoing(event=event, audience=Audience(queues=watcher.queues))
 
 
 def _tells_of_joining(steps: list[Step]) -> bool:

@@ -1,0 +1,116 @@
+"""From a meeting to people: whom the viewer finds in the directory is linked to, in resources and in events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+import pytest
+from rig_meetings import SECRET, Api, Json
+from ucwa_meeting import hrefs, joined, scheduled
+from ucwa_rig import Answer, Program, running_ucwa
+
+from conference.tokens import issue, user_named
+
+CONTACT = {"contact", "contactPhoto", "contactPresence"}
+
+
+@pytest.fixture
+async def api(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running_ucwa(database_url, redis_url, tmp_path) as api:
+        yield api
+
+
+class Visitor(NamedTuple):
+    program: Program
+    conversation: Answer
+
+
+async def visit(
+    api: Api, name: str, org: str, uri: str = "", *, meeting: UUID | None = None, xml: bool = False
+) -> Visitor:
+    """Without a URI: to a new meeting that everybody walks into."""
+    token = issue(
+        SECRET,
+        user=user_named(name, org=org),
+        meeting=meeting,
+        now=datetime.now(UTC),
+        lifetime=timedelta(hours=1),
+    )
+    program = Program(api, name, token, xml=xml)
+    await program.start()
+    uri = uri or await scheduled(program, accessLevel="Everyone")
+    inputs = {"anonymousDisplayName": "Nobody"} if meeting else {}
+    return Visitor(program, await joined(program, uri, **inputs))
+
+
+async def people(visitor: Visitor) -> dict[str, Json]:
+    """The links of every participant, by name."""
+    listed = await visitor.program.get(visitor.conversation.link("participants"))
+    found = [
+        await visitor.program.get(href) for href in hrefs(listed.json["_links"]["participant"])
+    ]
+    return {one.json["name"]: one.json["_links"] for one in found}
+
+
+@pytest.mark.parametrize("xml", [False, True])
+async def test_colleagues_are_contacts(api: Api, xml: bool) -> None:
+    alice = await visit(api, "alice", "example", xml=xml)
+    meeting = await alice.program.get(alice.conversation.link("onlineMeeting"))
+    uri, key = meeting.json["onlineMeetingUri"], UUID(alice.conversation.href.rpartition("/")[2])
+    bob = await visit(api, "bob", "example", uri, xml=xml)
+    frank = await visit(api, "frank", "elsewhere", uri, xml=xml)
+    nobody = await visit(api, "nobody", "", uri, meeting=key, xml=xml)
+
+    seen = await people(bob)
+    assert {name for name in seen if seen[name].keys() & CONTACT} == {"Alice"}
+    assert seen["Alice"].keys() >= CONTACT
+    contact = await bob.program.get(seen["Alice"]["contact"]["href"])
+    assert (contact.status, contact.json["name"]) == (200, "Alice")
+    for link in ("contactPhoto", "contactPresence"):
+        assert (await bob.program.get(seen["Alice"][link]["href"])).status in (200, 409)
+    for visitor in (frank, nobody):
+        assert not any(links.keys() & CONTACT for links in (await people(visitor)).values())
+
+    organizers = {}
+    for visitor in (alice, bob, frank, nobody):
+        shown = await visitor.program.get(visitor.conversation.link("onlineMeeting"))
+        organizers[visitor.program.name] = shown.json["_links"].get("organizer", {}).get("href")
+    assert organizers["bob"] == contact.href
+    assert organizers["alice"] is not None
+    assert organizers["frank"] is organizers["nobody"] is None
+
+    told = {
+        event["_embedded"]["participant"]["name"]: event["_embedded"]["participant"]["_links"]
+        for event in await alice.program.events()
+        if event["type"] == "added" and "participant" in event.get("_embedded", {})
+    }
+    assert {name for name in told if told[name].keys() & CONTACT} == {"Bob"}
+    assert told["Bob"].keys() >= CONTACT
+
+
+async def test_a_leader_finds_a_colleague_in_the_lobby(api: Api) -> None:
+    alice = await visit(api, "alice", "example")
+    mine = await alice.program.follow("onlineMeetings", "myOnlineMeetings")
+    (own,) = mine.embedded("myOnlineMeeting")
+    locked = {"accessLevel": "Locked"}
+    assert (await alice.program.put(own["_links"]["self"]["href"], locked)).status == 200
+    await visit(api, "bob", "example", own["onlineMeetingUri"])
+    await visit(api, "frank", "elsewhere", own["onlineMeetingUri"])
+    lobby = await alice.program.get(alice.conversation.link("lobby"))
+    waiting = {one["name"]: one["_links"].keys() for one in lobby.embedded("participant")}
+    assert waiting["Bob"] >= CONTACT | {"admit", "reject"}
+    assert not waiting["Frank"] & CONTACT
+
+
+async def test_where_organisations_see_each_other(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with running_ucwa(database_url, redis_url, tmp_path, ucwa_people_everyone=True) as api:
+        alice = await visit(api, "alice", "example")
+        meeting = await alice.program.get(alice.conversation.link("onlineMeeting"))
+        frank = await visit(api, "frank", "elsewhere", meeting.json["onlineMeetingUri"])
+        assert (await people(frank))["Alice"].keys() >= CONTACT
