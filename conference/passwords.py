@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import unicodedata
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 
@@ -38,7 +39,8 @@ def matches(password: str, kept: str | None) -> bool:
 
 def _derived(password: str, salt: bytes, bits: int) -> bytes:
     return hashlib.scrypt(
-        password.encode("utf-8", "surrogatepass"),
+        # keyboards differ in how they write an accent (RFC 8265 section 4.2)
+        unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass"),
         salt=salt,
         n=1 << bits,
         r=_BLOCK,

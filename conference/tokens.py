@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,7 +35,7 @@ class TokenUser(msgspec.Struct, frozen=True, kw_only=True):
 
 def user_id_for(name: str) -> UUID:
     """The id of a user known by a short name alone: always the same one, without a database."""
-    return uuid5(_USERS, name.strip().lower())
+    return uuid5(_USERS, unicodedata.normalize("NFC", name).strip().lower())
 
 
 def user_named(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -42,27 +43,26 @@ async def find(conn: Connection, email: str, user_id: UUID | None) -> tuple[User
     return user, row["hash"]
 
 
-async def tries(conn: Connection, account: bytes, now: datetime) -> Tries | None:
+async def tries(conn: Connection, account: bytes, now: datetime) -> Tries:
     """Within a transaction: nobody else counts this account until its end."""
-    await conn.execute(
-        "insert into sign_in_tries (account, tries, last_at) values ($1, 0, $2) on conflict do nothing",
+    (row,) = await conn.fetch(
+        """insert into sign_in_tries (account, tries, last_at) values ($1, 0, $2)
+           on conflict (account) do update set tries = sign_in_tries.tries
+           returning tries, last_at""",
         account,
         now,
     )
-    row = await conn.fetchrow(
-        "select tries, last_at from sign_in_tries where account = $1 for update", account
-    )
-    return Tries(count=row["tries"], last_at=row["last_at"]) if row else None
+    return Tries(count=row["tries"], last_at=row["last_at"])
 
 
-async def count_try(conn: Connection, account: bytes, now: datetime) -> None:
+async def put_tries(conn: Connection, account: bytes, count: int, now: datetime) -> None:
     await conn.execute(
-        "update sign_in_tries set tries = tries + 1, last_at = $2 where account = $1", account, now
+        "update sign_in_tries set tries = $2, last_at = $3 where account = $1", account, count, now
     )
 
 
-async def forget_tries(conn: Connection, account: bytes) -> None:
-    await conn.execute("delete from sign_in_tries where account = $1", account)
+async def forget_tries(conn: Connection, accounts: Collection[bytes]) -> None:
+    await conn.execute("delete from sign_in_tries where account = any($1)", list(accounts))
 
 
 async def forget_tries_before(conn: Connection, moment: datetime) -> None:

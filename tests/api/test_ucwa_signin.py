@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -15,6 +16,8 @@ from rig_meetings import SECRET, Api, Json
 from ucwa_rig import Answer, Program, request, running_ucwa
 
 from conference import passwords
+from conference.errors import TooManyRequests
+from conference.services.ucwa.sign_in import Meetings, SignIn, _accounts
 from conference.storage import passwords as password_rows
 from conference.storage import users
 from conference.storage.users import User
@@ -140,7 +143,57 @@ async def test_guessing_is_slowed(api: Api, alice: User, pool: asyncpg.Pool, use
     await pool.execute("update sign_in_tries set last_at = last_at - interval '2 minutes'")
     assert (await sign_in(api, username)).status == (200 if username == "alice" else 400)
     left = await pool.fetchval("select count(*) from sign_in_tries")
-    assert left == (0 if username == "alice" else 1)
+    assert left == (0 if username == "alice" else 2)  # from everywhere, and from here
+
+
+async def test_other_ways_to_write_a_name_are_no_new_tries(api: Api, alice: User) -> None:
+    number = str(alice.id)
+    ways = [
+        *("alice", "X\\alice", "X\\ alice", "ALICE\u00a0", number, number.upper()),
+        *(number.replace("-", ""), f"{{{number}}}", f"urn:uuid:{number}", f"sip:{number}@1"),
+        *(f"{number}@2", f"sip: {number}@3"),
+    ]
+    answers = [await sign_in(api, way, "wrong") for way in ways]
+    assert [answer.status for answer in answers] == [400] * 5 + [429] * (len(ways) - 5)
+
+
+async def test_who_guesses_elsewhere_keeps_nobody_out(
+    api: Api, alice: User, pool: asyncpg.Pool
+) -> None:
+    """As one place alone may: as often as it is let, for an hour."""
+    now = datetime.now(UTC) - timedelta(hours=1)
+    elsewhere = SignIn(
+        pool,
+        cast("Meetings", None),
+        SECRET,
+        lifetime=timedelta(hours=1),
+        anonymous_lifetime=timedelta(hours=1),
+        now=lambda: now,
+        new_id=uuid4,
+    )
+    tried = 0
+    while now < datetime.now(UTC):
+        try:
+            await elsewhere._count_try(*_accounts("user", str(alice.id), "192.0.2.1"))
+            tried += 1
+        except TooManyRequests as error:
+            now += timedelta(seconds=error.retry_after)
+    assert 60 <= tried <= 80
+    assert (await sign_in(api, "alice")).status == 200
+    guess = _accounts("user", str(alice.id), "192.0.2.1")
+    await elsewhere._count_try(*guess)
+    with pytest.raises(TooManyRequests):  # that alice came says nothing of others
+        await elsewhere._count_try(*guess)
+
+
+async def test_an_accent_may_be_written_in_two_ways(api: Api, pool: asyncpg.Pool) -> None:
+    user = User(id=user_named("ren\u00e9").id, name="Ren\u00e9", email="", org="")
+    async with pool.acquire() as conn:
+        await users.put(conn, user, datetime.now(UTC))
+        await password_rows.put(
+            conn, user.id, passwords.hashed("caf\u00e9 creme"), datetime.now(UTC)
+        )
+    assert (await sign_in(api, "rene\u0301", "cafe\u0301 creme")).status == 200
 
 
 async def test_many_at_once_wait_for_no_more_than_some_seconds(api: Api, alice: User) -> None:

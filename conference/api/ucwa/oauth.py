@@ -14,6 +14,7 @@ from conference.api.body import answer, whole
 from conference.api.openapi import Operation
 from conference.api.ucwa import naming
 from conference.api.ucwa.urls import TOKEN
+from conference.domain.sign_in import place
 from conference.errors import BadRequest, Unauthenticated
 from conference.services.ucwa.sign_in import SignIn, Token
 from schemas.errors import Problem
@@ -83,18 +84,19 @@ class TokenView:
         if grant is None:
             supported = ", ".join(self._grants)
             raise BadRequest(f"grant_type may be {supported}", code="unsupported_grant_type")
-        token = await grant(form)
+        token = await grant(form, place(request.remote))
         response = answer(TokenGranted(f"cwt={token.text}", token.expires_in))
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    async def _with_password(self, form: Mapping[str, str]) -> Token:
-        return await self._sign_in.with_password(_field(form, "username"), _field(form, "password"))
+    async def _with_password(self, form: Mapping[str, str], place: str) -> Token:
+        username, password = _field(form, "username"), _field(form, "password")
+        return await self._sign_in.with_password(username, password, place)
 
-    async def _for_meeting(self, form: Mapping[str, str]) -> Token:
+    async def _for_meeting(self, form: Mapping[str, str], place: str) -> Token:
         uri = _field(form, "ms_rtc_conferenceuri")
         former = await self._former(form[_RENEW]) if _RENEW in form else None
-        return await self._sign_in.for_meeting(uri, _field(form, "password"), former)
+        return await self._sign_in.for_meeting(uri, _field(form, "password"), former, place)
 
     async def _former(self, token: str) -> Caller:
         try:

@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import math
 import secrets
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -15,7 +16,7 @@ import asyncpg
 import msgspec
 
 from conference import passwords
-from conference.domain.sign_in import wait_until
+from conference.domain.sign_in import crowd, crowd_waits_until, wait_until
 from conference.errors import BadRequest, TooManyRequests
 from conference.storage import passwords as rows
 from conference.storage.users import User
@@ -89,35 +90,39 @@ class SignIn:
         self._deriving = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
 
-    async def with_password(self, name: str, password: str) -> Token:
-        """`name`: a user's short name, e-mail address or SIP URI.
+    async def with_password(self, name: str, password: str, place: str = "") -> Token:
+        """`name`: a user's short name, e-mail address or SIP URI. `place`: where it comes from.
 
         Raises BadRequest (invalid_grant), TooManyRequests after some tries in vain.
         """
         secret = self._own_secret()
         address = _address(name)
-        account = _account("user", address)
-        await self._count_try(account)
+        user_id = _id_of(address)
+        # the many ways to write somebody's id are one account
+        accounts = _accounts("user", address if user_id is None else str(user_id), place)
+        await self._count_try(*accounts)
         async with self._pool.acquire() as conn:
-            found = await rows.find(conn, address if "@" in address else "", _id_of(address))
+            found = await rows.find(conn, address if "@" in address else "", user_id)
         if not await self._matches(password, found[1] if found else None) or found is None:
             raise _invalid_grant("no such user, or not their password")
-        await self._forget_tries(account)
+        await self._forget_tries(accounts)
         return self._token(secret, _token_user(found[0]), self._lifetime)
 
-    async def for_meeting(self, uri: str, key: str, former: Guest | None = None) -> Token:
+    async def for_meeting(
+        self, uri: str, key: str, former: Guest | None = None, place: str = ""
+    ) -> Token:
         """For somebody anonymous, who may join the meeting of this URI and nothing else. `key`: the meeting's
         onlineMeetingId or conferenceId. `former`: whom the token is to speak for again.
 
         Raises BadRequest (invalid_grant), TooManyRequests.
         """
         secret = self._own_secret()
-        account = _account("meeting", uri.strip().lower())
-        await self._count_try(account)
+        accounts = _accounts("meeting", uri.strip().lower(), place)
+        await self._count_try(*accounts)
         found = await self._meetings.by_uri(uri)
         if found is None or not found.open_to_anonymous or not _opens(key, found):
             raise _invalid_grant("no such meeting, or it is not open to anonymous people")
-        await self._forget_tries(account)
+        await self._forget_tries(accounts)
         if former is not None and former.meeting != found.meeting_id:
             raise _invalid_grant("the token to be renewed is not one for this meeting")
         guest_id = former.user_id if former is not None else self._new_id()
@@ -147,21 +152,32 @@ class SignIn:
             )
         return self._secret
 
-    async def _count_try(self, account: bytes) -> None:
-        """Before it is known whether it succeeds: many at once are no way around the wait."""
+    async def _count_try(self, account: bytes, account_here: bytes) -> None:
+        """Before it is known whether it succeeds: many at once are no way around the wait.
+
+        `account`: of tries from everywhere; `account_here`: of those from the same place.
+        """
         now = self._now()
         async with self._pool.acquire() as conn, conn.transaction():
-            before = await rows.tries(conn, account, now)
-            if before is not None and (until := wait_until(before.count, before.last_at)) > now:
+            everywhere = await rows.tries(conn, account, now)
+            here = await rows.tries(conn, account_here, now)
+            until = max(
+                crowd_waits_until(everywhere.count, everywhere.last_at),
+                wait_until(here.count, here.last_at),
+            )
+            if until > now:
                 seconds = math.ceil((until - now).total_seconds())
                 raise TooManyRequests(
                     f"too many tries in vain: wait {seconds} s", retry_after=seconds
                 )
-            await rows.count_try(conn, account, now)
+            still = crowd(everywhere.count, everywhere.last_at, now)
+            await rows.put_tries(conn, account, still + 1, now)
+            await rows.put_tries(conn, account_here, here.count + 1, now)
 
-    async def _forget_tries(self, account: bytes) -> None:
+    async def _forget_tries(self, accounts: Collection[bytes]) -> None:
+        """Those of other places go on to count: they are not this user's."""
         async with self._pool.acquire() as conn:
-            await rows.forget_tries(conn, account)
+            await rows.forget_tries(conn, accounts)
 
     def _token(
         self, secret: str, user: TokenUser, lifetime: timedelta, meeting: UUID | None = None
@@ -174,7 +190,8 @@ def _address(name: str) -> str:
     """Without a scheme or a Windows domain, in lower case."""
     if len(name) > _NAME_LONGEST:
         raise _invalid_grant("no such user, or not their password")
-    return name.strip().lower().removeprefix("sip:").rpartition("\\")[2]
+    plain = unicodedata.normalize("NFC", name).strip().lower()
+    return plain.removeprefix("sip:").rpartition("\\")[2].strip()
 
 
 def _id_of(address: str) -> UUID | None:
@@ -202,8 +219,12 @@ def _opens(key: str, invitation: Invitation) -> bool:
     return secrets.compare_digest(given, invitation.conference_id.encode()) or by_key
 
 
-def _account(kind: str, name: str) -> bytes:
-    text = f"{kind} {name}"
+def _accounts(kind: str, name: str, place: str) -> tuple[bytes, bytes]:
+    """What tries are counted under: from everywhere, and from this place."""
+    return _digest(f"{kind} {name}"), _digest(f"{kind} {name} from {place}")
+
+
+def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
