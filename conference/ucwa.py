@@ -120,7 +120,10 @@ class Ucwa:
         self.meeting_settings = OnlineMeetingSettingsViews(settings)
         self.sign_in = _sign_in(shared, self.online_meetings)
         self.conversations = ConversationService(
-            shared.pool, shared.meetings, _site(settings).domain
+            shared.pool,
+            shared.meetings,
+            _site(settings).domain,
+            everyone=settings.ucwa_people_everyone,
         )
         self.communication = CommunicationViews(
             CommunicationService(shared.pool, shared.relay, shared.now, shared.new_id),
@@ -179,14 +182,16 @@ class Ucwa:
             *conversations.endpoints(ConversationViews(service)),
             *participants.endpoints(ParticipantViews(service), service),
             *lobby.endpoints(LobbyViews(service)),
-            *online_meeting.endpoints(OnlineMeetingViews(service, self.online_meetings)),
+            *online_meeting.endpoints(
+                OnlineMeetingViews(service, self.online_meetings, self.people.directory)
+            ),
             *media.endpoints(MediaViews(service)),
         ]
 
     def _online_meetings(self) -> list[Endpoint]:
         settings = self._settings
         own = online_meetings.OnlineMeetingViews(self.online_meetings, self.extensions, settings)
-        joined = OnlineMeetingViews(self.conversations, self.online_meetings)
+        joined = OnlineMeetingViews(self.conversations, self.online_meetings, self.people.directory)
         strict = settings.ucwa_strict_put
         of_own = ExtensionViews(self.extensions, own.attached, strict=strict)
         of_joined = ExtensionViews(self.extensions, joined.attached, strict=strict)
@@ -270,4 +275,4 @@ def _sign_in(shared: Shared, online_meetings: OnlineMeetingService) -> SignIn:
 
 def _watch(settings: Settings) -> ConversationWatch:
     limits = Limits(participants=settings.ucwa_meeting_size_max, lobby=settings.ucwa_lobby_size_max)
-    return ConversationWatch(limits, _site(settings).domain)
+    return ConversationWatch(limits, _site(settings).domain, everyone=settings.ucwa_people_everyone)
