@@ -75,6 +75,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A channel that nobody reads for this long expires."""
     channel_grace: Seconds = 30.0
     """A participant whose channel nobody reads for this long leaves."""
+    channels_max: Annotated[int, msgspec.Meta(ge=1)] = 1000
+    """A user's channels at one time, those of UCWA's instances among them."""
     channel_cap: Annotated[int, msgspec.Meta(ge=16)] = 1000
     """Events a channel holds; more, and its reader is told to resync."""
 

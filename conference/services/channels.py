@@ -14,11 +14,12 @@ from conference.bus.channels import Batch, ChannelBus, Resync
 from conference.bus.patience import Package, Patience
 from conference.bus.readers import ChannelMissing
 from conference.bus.streams import Handed, Restart, Stream
-from conference.errors import NotFound
+from conference.errors import Forbidden, NotFound
 from conference.storage import channels
 
 OnClosed = Callable[[UUID], Awaitable[None]]
 
+MOST = 1000
 _OWNERS_REMEMBERED = 50_000
 
 
@@ -30,11 +31,14 @@ class ChannelService:
         pool: asyncpg.Pool,
         bus: ChannelBus,
         *,
+        most: int = MOST,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], UUID] = uuid4,
     ) -> None:
+        """`most`: a user's channels at one time."""
         self._pool = pool
         self._bus = bus
+        self._most = most
         self._now = now
         self._new_id = new_id
         self._owners: dict[UUID, UUID] = {}
@@ -42,11 +46,19 @@ class ChannelService:
         """Called with the id of a channel that closes, however it does. May be called twice for one."""
 
     async def open(self, user_id: UUID) -> UUID:
-        """A new channel of the user. What is told to the user's channels from now on reaches it."""
+        """A new channel of the user. What is told to the user's channels from now on reaches it.
+
+        Raises Forbidden (LimitExceeded) when the user has too many.
+        """
         queue_id = self._new_id()
         await self._bus.create(queue_id)
-        await channels.add(self._pool, queue_id, user_id, self._now())
-        return queue_id
+        if await channels.add(self._pool, queue_id, user_id, self._now(), most=self._most):
+            return queue_id
+        await self._bus.remove([queue_id])
+        raise Forbidden(
+            f"you have {self._most} channels already: close some, or wait until they expire",
+            code="LimitExceeded",
+        )
 
     async def owner(self, queue_id: UUID) -> UUID | None:
         """Whose channel it is, from the database; None when there is none."""

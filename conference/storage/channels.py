@@ -21,15 +21,21 @@ from (select distinct hashtext(id::text) & 255 as key from unnest($2::uuid[]) as
 """
 
 
-async def add(pool: asyncpg.Pool, queue_id: UUID, user_id: UUID, now: datetime) -> None:
+async def add(
+    pool: asyncpg.Pool, queue_id: UUID, user_id: UUID, now: datetime, *, most: int
+) -> bool:
+    """False when the user has `most` channels already."""
     async with pool.acquire() as conn, conn.transaction():
         await conn.execute(_LOCK_ALONE, _LOCK_CLASS, user_id)
-        await conn.execute(
-            "insert into channels (queue_id, user_id, created_at) values ($1, $2, $3)",
+        done = await conn.execute(
+            """insert into channels (queue_id, user_id, created_at) select $1, $2, $3
+               where (select count(*) from channels where user_id = $2) < $4""",
             queue_id,
             user_id,
             now,
+            most,
         )
+    return str(done) == "INSERT 0 1"
 
 
 async def remove(pool: asyncpg.Pool, queue_id: UUID) -> bool:

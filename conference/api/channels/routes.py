@@ -29,6 +29,7 @@ def operations(service: ChannelService, settings: Settings) -> list[Operation]:
             summary="Open an event channel",
             tag="channels",
             returns={201: ChannelOpened},
+            refuses={403: "the user has too many (LimitExceeded)"},
         ),
         Operation(
             id="pollChannel",
