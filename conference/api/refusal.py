@@ -32,6 +32,11 @@ STATUS: dict[type[errors.DomainError], int] = {
     errors.Unavailable: 503,
     errors.TimedOut: 504,
 }
+_MESSAGES = {
+    404: "there is nothing at this address",
+    405: "not by this method: Allow names those that are",
+}
+"""In place of aiohttp's, which repeat the status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +79,6 @@ def _http_refusal(error: web.HTTPException) -> Refusal:
     """aiohttp's own: no such route, wrong method, body too large."""
     phrase = HTTPStatus(error.status).phrase
     code = phrase.lower().replace(" ", "_")
+    message = _MESSAGES.get(error.status) or error.text or phrase
     headers = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
-    return Refusal(error.status, Problem(code=code, message=error.text or phrase), headers)
+    return Refusal(error.status, Problem(code=code, message=message), headers)

@@ -100,7 +100,9 @@ async def test_html_is_for_browsers_that_are_to_sign_in(api: Api) -> None:
 
 async def test_what_is_not_there(alice: Program, form: str) -> None:
     check(await alice.get("/ucwa/nowhere"), form, 404, "NotFound")
-    check(await alice.get(f"{alice.application}/nowhere"), form, 404, "NotFound")
+    nowhere = await alice.get(f"{alice.application}/nowhere")
+    check(nowhere, form, 404, "NotFound")
+    assert nowhere.json["message"] == "there is nothing at this address"
     for other in ("/ucwa/v1/applications/other", "/ucwa/v1/applications/%00"):
         refused = await alice.get(other)
         check(refused, form, 404, "NotFound", "ApplicationNotFound")

@@ -18,7 +18,7 @@ SCHEMATHESIS_WITHIN = 100.0
 OTHERS_NAMES = {
     "UcwaResource": {"_links", "_embedded"},
     "UcwaEvents": {"_links"},
-    "TokenRequest": {"grant_type", "ms_rtc_conferenceuri"},
+    "TokenRequest": {"grant_type", "ms_rtc_conferenceuri", "ms_rtc_renew"},
     "TokenGranted": {"access_token", "token_type", "expires_in"},
     "TokenRefused": {"error_description"},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,8 +41,10 @@ def form_of(accept: str) -> Form:
     if not accept.strip():
         return JSON
     best, best_wish = None, 0.0
-    for media_type, wish in _ranges(accept):
-        form = _form(media_type)
+    ranges = _ranges(accept)
+    unwanted = {media_type for media_type, wish in ranges if not wish}
+    for media_type, wish in ranges:
+        form = _form(media_type, unwanted)
         if form is not None and wish > best_wish:
             best, best_wish = form, wish
     if best is None:
@@ -108,9 +111,11 @@ def _wish(text: str) -> float:
     return wish if 0.0 <= wish <= 1.0 else 1.0
 
 
-def _form(media_range: str) -> Form | None:
+def _form(media_range: str, unwanted: Collection[str]) -> Form | None:
+    """Of a range the first type that is not refused by its name, which says more than the range does."""
     if media_range in ("*/*", "application/*"):
-        return JSON
+        left = (media_type for media_type in _SYNTAXES if media_type not in unwanted)
+        media_range = next(left, "")
     syntax = _SYNTAXES.get(media_range)
     return Form(media_range, syntax) if syntax else None
 
