@@ -124,6 +124,18 @@ async def test_values_are_texts(api: Api) -> None:
     }
 
 
+async def test_what_can_not_be_kept_is_named(api: Api) -> None:
+    """Not left out in silence, as it is where unknown names mean nothing."""
+    alice = await started(api, "alice")
+    address = (await meeting(alice)).link("onlineMeetingExtensions")
+    for value in ({"deep": 1}, [1], [{"deep": 1}]):
+        refused = await alice.post(address, {"id": "a", "shape": value})
+        assert (refused.status, refused.subcode) == (400, "ParameterValidationFailure")
+        assert list(refused.json["parameters"]) == ["shape"]
+    whole = {"id": "a", "_links": {"self": {"href": "/"}}, "_embedded": {}, "rel": "x"}
+    assert (await alice.post(address, whole)).status == 201
+
+
 async def test_names_of_ours_are_no_data(api: Api) -> None:
     """A program may PUT what it was given, whole."""
     alice = await started(api, "alice")

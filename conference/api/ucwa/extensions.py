@@ -124,6 +124,8 @@ def resource(extension: Extension, address: str, key: str) -> Resource:
 
 def _revision(call: Call) -> Revision:
     inputs = call.inputs
+    for name in sorted(inputs.unfit - _IGNORED_NAMES):
+        raise wrong(name, "must be a single value, not an object")
     return Revision(
         id=inputs.text("id", NAME_LONGEST),
         type=inputs.choice("type", ExtensionType),

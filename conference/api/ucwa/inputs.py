@@ -40,6 +40,11 @@ class Inputs:
         """Everything as it was written, for resources with free properties."""
         return iter(self._given.values())
 
+    @property
+    def unfit(self) -> frozenset[str]:
+        """Names, in lower case, whose values have a shape that no input has."""
+        return self._unfit
+
     def over(self, others: Inputs) -> Inputs:
         """These, and of the others what these lack."""
         if not others._given:

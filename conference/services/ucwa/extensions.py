@@ -127,10 +127,9 @@ def _found(readable: Sequence[Extension], key: str, named: str | None = None) ->
 
 def _require(role: Role, extension: Extension) -> None:
     if extension.type not in WRITE[role]:
-        raise Forbidden(f"only the organizer may write {extension.type.value}, leaders {_SHARED}")
-
-
-_SHARED = ExtensionType.PARTICIPANT.value
+        shared = extension.type is ExtensionType.PARTICIPANT
+        who = "the organizer and leaders" if shared else "the organizer"
+        raise Forbidden(f"only {who} may write {extension.type.value}")
 
 
 def _require_new(taken: Sequence[Extension], extension_id: str) -> None:
