@@ -26,6 +26,7 @@ async def test_the_root_is_for_everybody(api: Api) -> None:
     assert found.status == 200
     assert found.headers["Content-Type"] == "application/json; charset=utf-8"
     assert found.headers["X-MS-UcwaVersion"]
+    assert found.headers["Vary"] == "Accept"
     assert found.json == {
         "rel": "root",
         "_links": {

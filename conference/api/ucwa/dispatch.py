@@ -206,6 +206,7 @@ def _answered(endpoint: Endpoint, asked: Asked, call: Call, reply: Reply, form: 
     if reply.etag is not None:
         headers["ETag"] = f'"{reply.etag}"'
     headers.setdefault("Cache-Control", "no-cache")
+    headers.setdefault("Vary", "Accept")  # one address, two forms (RFC 9110 section 12.5.5)
     if cookie.belongs(asked.token, reply):
         headers.add("Set-Cookie", cookie.written(asked.token or "", secure=asked.secure))
     if _is_known(asked, reply):
