@@ -6,86 +6,28 @@ What a program was told, replayed, is what it can read.
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientError, ClientSession
-from rig_meetings import SECRET, WITHIN, Api, Json
+from rig_meetings import WITHIN, Api, Json
 from ucwa_meeting import ENTERED, hrefs, join, joined, many, scheduled
+from ucwa_process import Process, process
 from ucwa_rig import Answer, Program, events_of, running_ucwa, told
-from yarl import URL
 
 ROUNDS = 6
-
-
-class Address:
-    """Stands in for a test server: a process of its own."""
-
-    def __init__(self, port: int) -> None:
-        self._base = URL(f"http://127.0.0.1:{port}")
-
-    def make_url(self, path: str | URL) -> URL:
-        return self._base.join(URL(str(path), encoded=True))
-
-
-class Process:
-    """`parley api` on a free port."""
-
-    def __init__(self, api: Api, running: asyncio.subprocess.Process) -> None:
-        self.api = api
-        self._running = running
-
-    async def kill(self) -> None:
-        if self._running.returncode is None:
-            self._running.kill()
-        await self._running.wait()
 
 
 @asynccontextmanager
 async def running_process(
     database_url: str, redis_url: str, data_dir: Path
 ) -> AsyncIterator[Process]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environ = {
-        **os.environ,
-        "PARLEY_DATABASE_URL": database_url,
-        "PARLEY_REDIS_URL": redis_url,
-        "PARLEY_DATA_DIR": str(data_dir),
-        "PARLEY_JWT_SECRET": SECRET,
-        "PARLEY_HTTP_PORT": str(port),
-        "PARLEY_UCWA_POLL_TIMEOUT": "0.2",
-        "PARLEY_SWEEP_INTERVAL": "0.2",
-    }
-    log = (data_dir / f"api-{port}.log").open("wb")
-    running = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "conference", "api", env=environ, stdout=log, stderr=log
-    )
-    async with ClientSession() as session:
-        api = Api(Address(port), session)  # type: ignore[arg-type]
-        process = Process(api, running)
-        try:
-            await answers(api)
-            yield process
-        finally:
-            await process.kill()
-            log.close()
-
-
-async def answers(api: Api) -> None:
-    async with asyncio.timeout(WITHIN):
-        while True:
-            try:
-                if (await api.call("GET", "/healthz")).status == 200:
-                    return
-            except ClientError:
-                await asyncio.sleep(0.05)
+    """Without long waits."""
+    async with process(
+        database_url, redis_url, data_dir, ucwa_poll_timeout=0.2, sweep_interval=0.2
+    ) as running:
+        yield running
 
 
 class Apart(Program):

@@ -264,6 +264,7 @@ def test_the_domain_touches_no_io() -> None:
         "datetime",
         "enum",
         "fnmatch",
+    "ipaddress",
         "msgspec",
         "msgspec.structs",
         "re",
