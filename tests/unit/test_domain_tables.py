@@ -264,7 +264,7 @@ def test_the_domain_touches_no_io() -> None:
         "datetime",
         "enum",
         "fnmatch",
-    "ipaddress",
+        "ipaddress",
         "msgspec",
         "msgspec.structs",
         "re",
