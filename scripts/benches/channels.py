@@ -7,19 +7,15 @@ in one run.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import resource
-import signal
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 
 import msgspec
-import uvloop
+from parking.command import run
 from parking.stage import Figures, Stage, folder_of
-from parking.targets import TARGETS, TargetFailed
+from parking.targets import TARGETS
 
 BASE = "aiohttp"
 
@@ -195,17 +191,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     chosen = arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers are stopped
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with (
-        tempfile.TemporaryDirectory(prefix="parley-bench-") as root,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop,
-    ):
-        try:
-            rows = loop.run(measure(plan_from(chosen), Path(root)))
-        except TargetFailed as failure:
-            raise SystemExit(str(failure)) from None
+    plan = plan_from(chosen)
+    rows = run(lambda root: measure(plan, root))
     print(json.dumps(msgspec.to_builtins(rows), indent=1) if chosen.json else as_table(rows))
 
 

@@ -6,20 +6,16 @@ Beside the same number of plain channels of the same process, where each poll is
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import resource
-import signal
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 
 import msgspec
-import uvloop
 from channels import percentile
+from parking.command import run
 from parking.stage import Figures, Stage, folder_of
-from parking.targets import Parley, Target, TargetFailed, Ucwa
+from parking.targets import Parley, Target, Ucwa
 
 KINDS: dict[str, type[Target]] = {"ucwa": Ucwa, "channels": Parley}
 _IDLE_SECONDS = 20.0
@@ -154,17 +150,8 @@ def plan_from(chosen: argparse.Namespace) -> Plan:
 
 def main() -> None:
     chosen = arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers are stopped
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with (
-        tempfile.TemporaryDirectory(prefix="parley-bench-") as root,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop,
-    ):
-        try:
-            rows = loop.run(measure(plan_from(chosen), Path(root)))
-        except TargetFailed as failure:
-            raise SystemExit(str(failure)) from None
+    plan = plan_from(chosen)
+    rows = run(lambda root: measure(plan, root))
     print(json.dumps(msgspec.to_builtins(rows), indent=1) if chosen.json else as_table(rows))
 
 
