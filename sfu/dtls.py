@@ -3,7 +3,8 @@
 The only module that knows aiortc's private names: `RTCDtlsTransport` calls `_recv`, `_send` and `role` of the
 transport it is given, and `_set_role`, `_rx_srtp` and `_tx_srtp` are the way to its role and its keys; `_role`,
 `_ssl` and `_srtp_profiles` to the master key behind `_tx_srtp`; `_ssl` and `_task` to what is taken over from it. It
-takes its OpenSSL context from the certificate's `_create_ssl_context`.
+takes its OpenSSL context from the certificate's `_create_ssl_context`, and asks its `_validate_peer_identity`, which
+says no by `_set_state`.
 `tests/unit/test_aiortc_contract.py` holds each of them to the pinned version.
 """
 
@@ -21,6 +22,8 @@ from aiortc.rtcdtlstransport import (
     RTCDtlsParameters,
     RTCDtlsTransport,
     SRTPProtectionProfile,
+    State,
+    certificate_digest,
 )
 from aiortc.rtcicetransport import RTCIceTransport
 from OpenSSL import SSL
@@ -35,6 +38,7 @@ QUEUE = 32
 """Datagrams that wait for the handshake; a flight has fewer than ten."""
 MAX_REPEATS = 32
 """Our last flight is not sent more often; in four minutes, which it may be asked for, timers run out less often."""
+MISTAKEN = "the DTLS certificate is none of those that a=fingerprint names"
 _LARGEST = 1 << 14
 
 Role = Literal["client", "server"]
@@ -62,6 +66,22 @@ class _OneContext(RTCCertificate):
             context.set_mode(SSL.MODE_RELEASE_BUFFERS)
             self._context = context
         return self._context
+
+
+class _Transport(RTCDtlsTransport):
+    """Takes a certificate that any of the fingerprints names; aiortc's own wants all of them to."""
+
+    mistaken = False
+    """The client's certificate is none of those that its description names."""
+
+    def _validate_peer_identity(self, remoteParameters: RTCDtlsParameters) -> None:
+        # RFC 8122 section 5: of one hash function there may be several, for one certificate each.
+        shown = self._ssl.get_peer_certificate(as_cryptography=True) if self._ssl else None
+        named = {(item.algorithm, item.value) for item in remoteParameters.fingerprints}
+        hashes = {algorithm for algorithm, _ in named}
+        if shown is None or not any((h, certificate_digest(shown, h)) in named for h in hashes):
+            self.mistaken = True
+            self._set_state(State.FAILED)
 
 
 class _Wire:
@@ -109,8 +129,8 @@ class Certificate:
         fingerprints = {f.algorithm: f.value for f in self._certificate.getFingerprints()}
         self.fingerprint = fingerprints["sha-256"]
 
-    def dtls(self, wire: _Wire, role: Role) -> RTCDtlsTransport:
-        transport = RTCDtlsTransport(cast(RTCIceTransport, wire), [self._certificate])
+    def dtls(self, wire: _Wire, role: Role) -> _Transport:
+        transport = _Transport(cast(RTCIceTransport, wire), [self._certificate])
         transport._set_role(role)
         return transport
 
@@ -130,9 +150,11 @@ class Association:
         "_repeats",
         "_send",
         "_wire",
+        "failure",
     )
 
     def __init__(self, certificate: Certificate, send: Callable[[bytes], None]) -> None:
+        self.failure = "DTLS handshake failed"
         self._certificate = certificate
         self._send: Callable[[bytes], None] | None = send
         self._wire: _Wire | None = _Wire(send)
@@ -144,11 +166,16 @@ class Association:
     async def shake_hands(
         self, role: Role, fingerprints: Iterable[Fingerprint]
     ) -> MediaKeys | None:
-        """None when it failed, or the client's certificate is another. To be called once; may be cancelled."""
+        """None when it failed, or the client's certificate is another: `failure` says which. To be called once; may
+        be cancelled.
+        """
         assert self._wire is not None
         dtls = self._certificate.dtls(self._wire, role)
         await dtls.start(_parameters(fingerprints))
         reading, dtls._task = dtls._task, None
+        if dtls.mistaken:
+            # It takes itself for connected: `close` tells it.
+            self.failure, self._connection = MISTAKEN, dtls._ssl
         if dtls.state != "connected" or reading is None:
             return None
         # It would go on reading, with a task for each client. Held by nobody, it goes with all that it holds.

@@ -218,7 +218,7 @@ class Peer:
         if self.state == "closed":
             return
         if keys is None:
-            self.lose("DTLS handshake failed")
+            self.lose(self._association.failure)
             return
         self._open(keys)
         for data in self._association.backlog():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Iterable
 
 import pytest
 from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate, RTCDtlsTransport
@@ -14,7 +15,7 @@ from OpenSSL import SSL
 from sfu_stubs import StubPath
 
 from sfu import dtls_records
-from sfu.dtls import MAX_REPEATS, Association, Certificate, Role
+from sfu.dtls import MAX_REPEATS, MISTAKEN, Association, Certificate, Role
 from sfu.dtls_records import CIPHERS, RecordKeys
 from sfu.endpoint import Endpoint
 from sfu.path import Address, Datagram, Inbound
@@ -95,8 +96,8 @@ class Line:
         self.role = role
         self.client = Client(cipher, "client" if role == "server" else "server")
 
-    async def connect(self) -> None:
-        task = asyncio.create_task(self.association.shake_hands(self.role, fingerprints()))
+    async def connect(self, named: Iterable[Fingerprint] | None = None) -> None:
+        task = asyncio.create_task(self.association.shake_hands(self.role, named or fingerprints()))
         async with asyncio.timeout(10):
             while not (task.done() and self.client.finished):
                 if answer := self.client.takes(self.taken()):
@@ -235,6 +236,18 @@ async def test_another_certificate_gets_no_keys() -> None:
                 line.association.received(answer)
             await asyncio.sleep(0)
     assert await task is None
+    assert line.association.failure == MISTAKEN
+    line.client.takes(line.taken())
+    line.association.close()
+    line.client.takes(line.taken())
+    assert line.client.told_of_the_end, "else it waits for media that never flow"
+
+
+async def test_one_of_several_fingerprints_is_enough() -> None:
+    """RFC 8122 section 5: those of one hash function are for one certificate each, whichever is shown."""
+    stranger = Fingerprint("sha-256", ":".join(["00"] * 32))
+    line = Line()
+    await line.connect([stranger, *fingerprints()])
 
 
 # the records themselves
