@@ -6,14 +6,12 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-import structlog
+from sfu.guard import Guard
 
 STEP = 0.02
 IDLE_STEP = 0.1
 IDLE_AFTER_US = 1_000_000
 """So long after the last `hurry` steps are short: what it set off may itself set off more."""
-
-log = structlog.get_logger(__name__)
 
 Work = Callable[[int], None]
 
@@ -25,8 +23,8 @@ class Ticker:
     and not fifty.
     """
 
-    def __init__(self, now_us: Callable[[], int]) -> None:
-        self.failures = 0
+    def __init__(self, now_us: Callable[[], int], guard: Guard) -> None:
+        self._guard = guard
         self._now_us = now_us
         self._works: list[_Scheduled] = []
         self._hurried_us = 0
@@ -47,7 +45,9 @@ class Ticker:
             for scheduled in self._works:
                 if now >= scheduled.due_us:
                     scheduled.due_us = now + scheduled.interval_us
-                    self._call(scheduled.work, now)
+                    # A defect in one duty must not stop the others, nor the worker.
+                    with self._guard.over("tick"):
+                        scheduled.work(now)
 
     async def _pause(self) -> None:
         if self._now_us() - self._hurried_us >= IDLE_AFTER_US:
@@ -58,15 +58,6 @@ class Ticker:
             if not self._hurry.is_set():
                 return
         await asyncio.sleep(STEP)
-
-    def _call(self, work: Work, now_us: int) -> None:
-        try:
-            work(now_us)
-        except Exception:
-            # A defect in one duty must not stop the others, nor the worker: media does not depend on them.
-            self.failures += 1
-            if self.failures & (self.failures - 1) == 0:
-                log.exception("tick_failed", times=self.failures)
 
 
 class _Scheduled:

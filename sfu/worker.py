@@ -12,6 +12,7 @@ import secrets
 import signal
 import socket
 import time
+from collections import Counter
 from contextlib import suppress
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ from sfu.control import Control
 from sfu.dtls import Certificate
 from sfu.endpoint import Endpoint
 from sfu.feedback import Feedback
+from sfu.guard import Guard
 from sfu.load import Load
 from sfu.meetings import Meetings
 from sfu.path import Levels
@@ -82,10 +84,10 @@ class Worker:
         self._settings = settings
         self._native = settings.native != "off" and native_available()
         self._load = Load(time.monotonic, time.process_time)
-        self._ticker = self._schedule()
         self._ending = asyncio.Event()
         self._now = asyncio.Event()
-        self._read_failures = 0
+        self._guard = Guard(Counter(read_failed=0, tick_failed=0))
+        self._ticker = self._schedule()
         self._media_in = 0
 
     async def serve(self) -> None:
@@ -134,12 +136,15 @@ class Worker:
 
     def counters(self) -> dict[str, int]:
         """Everything that was counted since the start, the path's figures included."""
-        parts = (self.endpoint.counters, self.feedback.counters, self.control.counters)
+        parts = (
+            self.endpoint.counters,
+            self.feedback.counters,
+            self.control.counters,
+            self._guard.counters,
+        )
         merged = dict(self.path.counters())
         for part in parts:
             merged |= part
-        merged["read_failed"] = self._read_failures
-        merged["tick_failed"] = self._ticker.failures
         return merged
 
     def leftovers(self) -> dict[str, int]:
@@ -157,7 +162,7 @@ class Worker:
             log.warning("drain_timed_out", peers=self.endpoint.peers)
 
     def _schedule(self) -> Ticker:
-        ticker = Ticker(now_us)
+        ticker = Ticker(now_us, self._guard)
         ticker.every(0.02, self.feedback.repair)
         ticker.every(0.02, self.feedback.congestion)
         ticker.every(0.02, self._catch_up)
@@ -173,14 +178,9 @@ class Worker:
 
     def _read(self) -> None:
         now = now_us()
-        try:
+        # Whatever a datagram sets off, the port stays open for everybody else.
+        with self._guard.over("read"):
             self.endpoint.dispatch(self.path.drain(now), now)
-        except Exception:
-            # Whatever a datagram sets off, the port stays open for everybody else. Logged ever more rarely.
-            self._read_failures += 1
-            if self._read_failures & (self._read_failures - 1) == 0:
-                log.exception("read_failed", times=self._read_failures)
-
         self._hurry_for_media()
 
     def _hurry_for_media(self) -> None:
@@ -192,17 +192,21 @@ class Worker:
     def _hear(self, now: int) -> None:
         levels: dict[int, Levels] = {item.track: item for item in self.path.levels()}
         for session in self.meetings:
-            session.heard(levels, now)
+            with self._guard.over("levels", meeting_id=str(session.meeting)):
+                session.heard(levels, now)
 
     def _catch_up(self, now: int) -> None:
         for session in self.meetings:
-            if session.catch_up(now + CATCH_UP_US):
-                self._ticker.hurry()
+            with self._guard.over("catch_up", meeting_id=str(session.meeting)):
+                if session.catch_up(now + CATCH_UP_US):
+                    self._ticker.hurry()
 
     def _expire(self, now: int) -> None:
-        self.endpoint.expire(now, int(self._settings.peer_timeout * 1_000_000))
+        with self._guard.over("expiry"):
+            self.endpoint.expire(now, int(self._settings.peer_timeout * 1_000_000))
         for session in self.meetings:
-            session.tick(now)
+            with self._guard.over("expiry", meeting_id=str(session.meeting)):
+                session.tick(now)
         self.meetings.forget_idle(now)
 
     def _notify(self, session: Session, body: NoticeBody) -> None:

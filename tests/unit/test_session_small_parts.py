@@ -9,6 +9,7 @@ import pytest
 
 from sfu import addresses
 from sfu import ticker as ticker_module
+from sfu.guard import Guard
 from sfu.load import Load
 from sfu.tasks import end
 from sfu.ticker import IDLE_AFTER_US, Ticker
@@ -66,7 +67,8 @@ async def test_ticks_go_on_when_one_piece_of_work_fails() -> None:
         called.append("broken")
         raise RuntimeError("always")
 
-    ticker = Ticker(lambda: now)
+    guard = Guard()
+    ticker = Ticker(lambda: now, guard)
     ticker.every(0.02, broken)
     ticker.every(0.1, lambda _: called.append("slow"))
     task = asyncio.create_task(ticker.run())
@@ -75,14 +77,14 @@ async def test_ticks_go_on_when_one_piece_of_work_fails() -> None:
             await asyncio.sleep(0.01)
     await end([task])
     assert called.count("broken") >= 10
-    assert ticker.failures == called.count("broken")
+    assert guard.counters["tick_failed"] == called.count("broken")
 
 
 async def test_steps_are_short_only_while_there_is_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ticker_module, "IDLE_STEP", 3600)
     now = 10 * IDLE_AFTER_US
     ticked = asyncio.Event()
-    ticker = Ticker(lambda: now)
+    ticker = Ticker(lambda: now, Guard())
     ticker.every(0, lambda _: ticked.set())
     task = asyncio.create_task(ticker.run())
 
