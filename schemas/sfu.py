@@ -8,6 +8,7 @@ the pub/sub channel named in the command's `reply_to`. Notices are entries of th
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
@@ -190,12 +191,40 @@ class VideoLive(Message, frozen=True, kw_only=True, tag=True):
     kind: VideoKind
 
 
+class Loss(StrEnum):
+    """Why a connection was lost. The value says it in words, the name is what programs compare."""
+
+    UNREACHABLE = "never connected"
+    """No check has come: what the client sends by UDP does not arrive at the worker's media port."""
+    HANDSHAKE_UNFINISHED = "DTLS handshake timed out"
+    """Checks have come, but the handshake did not end in time."""
+    HANDSHAKE_REFUSED = "DTLS handshake failed"
+    """The client refused, or agreed to nothing that is spoken here."""
+    WRONG_CERTIFICATE = "the client's certificate is none of those that its description names"
+    SILENT = "silent"
+    """It was connected, and nothing has come for `peer_timeout`."""
+    CLOSED = "closed by the client"
+    UNANSWERED = "offer not answered"
+    ADDRESS_TAKEN = "address lost"
+    """The only address it was reached at belongs to another client now."""
+    FAILED = "something went wrong here"
+
+    @property
+    def code(self) -> str:
+        return self.name.lower()
+
+
 class ConnectionLost(Message, frozen=True, kw_only=True, tag=True):
-    """A connection went silent, closed, or never came up. Not sent for one that a command closed or replaced."""
+    """A connection went silent, closed, or never came up. Not sent for one that a command closed or replaced.
+
+    `reason` and `code` are the words and the code of a `Loss`. Of a connection that can't come up it is told
+    within ten seconds of the description.
+    """
 
     user: UUID
     connection: Connection
     reason: str
+    code: str = Loss.FAILED.code
 
 
 class Talking(Message, frozen=True, kw_only=True, tag=True):

@@ -60,6 +60,11 @@ _FAMILIES = {
     "in_": ("parley_sfu_received", "Datagrams by what they carried", "kind"),
     "drop_": ("parley_sfu_dropped", "Packets that went nowhere, by reason", "reason"),
     "send_": ("parley_sfu_send_troubles", "Packets that the socket did not take", "reason"),
+    "lost_": (
+        "parley_sfu_lost_connections",
+        "Connections that ended, or never came up, by reason",
+        "reason",
+    ),
 }
 _SHOWN = {name for _, names in _TOTALS.values() for name in names}
 

@@ -56,6 +56,7 @@ class RemoteTransport(msgspec.Struct, frozen=True, kw_only=True):
     """The client's end of the one transport that all its m-lines share."""
 
     ufrag: str
+    password: str
     fingerprints: frozenset[Fingerprint]
     setup: Setup
 
@@ -181,13 +182,14 @@ def _transport(parsed: sdp.SessionDescription) -> RemoteTransport | None:
         return None
     if section.dtls is None or section.ice is None:
         raise ValueError("a=setup missing")
-    ufrag = section.ice.usernameFragment or ""
-    if not _ICE_UFRAG.fullmatch(ufrag) or not _ICE_PWD.fullmatch(section.ice.password or ""):
+    ufrag, password = section.ice.usernameFragment or "", section.ice.password or ""
+    if not _ICE_UFRAG.fullmatch(ufrag) or not _ICE_PWD.fullmatch(password):
         raise ValueError("a=ice-ufrag or a=ice-pwd missing or malformed")
     # aiortc's names: the "auto" role is actpass, "client" active, "server" passive.
     setup = sdp.DTLS_ROLE_SETUP[section.dtls.role]
     return RemoteTransport(
         ufrag=ufrag,
+        password=password,
         fingerprints=frozenset(_fingerprints(section)),
         setup=cast(Setup, setup),
     )

@@ -57,6 +57,13 @@ def test_drops_are_told_apart_by_reason():
     assert found["parley_sfu_received_total", labels(worker="a", kind="stun")] == 6
 
 
+def test_lost_connections_are_told_apart_by_reason():
+    found = samples(record("a", {"lost_unreachable": 3, "lost_wrong_certificate": 1}))
+    lost = "parley_sfu_lost_connections_total"
+    assert found[lost, labels(worker="a", reason="unreachable")] == 3
+    assert found[lost, labels(worker="a", reason="wrong_certificate")] == 1
+
+
 def test_directions_of_repair():
     found = samples(record("a", {"nacks_sent": 3, "nacks_received": 11, "plis_sent": 1}))
     assert found["parley_sfu_nacks_total", labels(worker="a", direction="of_publishers")] == 3
