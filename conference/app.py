@@ -20,8 +20,9 @@ from conference.api.jwks import JwksKeys
 from conference.api.meetings import routes as meeting_routes
 from conference.api.metrics import Metrics
 from conference.api.middleware import Gate, stamp
-from conference.api.ucwa import oauth
+from conference.api.ucwa import oauth, spelling
 from conference.api.ucwa import urls as ucwa_urls
+from conference.api.ucwa.origin import Origin
 from conference.api.ucwa.refusals import PREFIXES as UCWA_PREFIXES
 from conference.api.ucwa.refusals import Refusals
 from conference.api.users import routes as user_routes
@@ -141,16 +142,18 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
         *ops.operations(views),
     ]
     openapi.add_routes(app, operations)
+    spelling.add_routes(app.router)
     site.add_routes(app, document.describe(operations, version("parley")))
     gate = Gate(
         Authenticator(_verifier(settings, secret), _remembering(users)),
         metrics,
         [
-            *((prefix, Refusals(settings.public_url).render) for prefix in UCWA_PREFIXES),
+            *((prefix, Refusals(Origin(settings.public_url)).render) for prefix in UCWA_PREFIXES),
             (oauth.PREFIX, oauth.render),
         ],
         open_paths=ucwa_urls.PUBLIC,
         sign_in=(ucwa_urls.TOKEN,),
+        spelled=spelling.spelled,
     )
     app.middlewares.extend(gate.middlewares())
 

@@ -48,6 +48,7 @@ from conference.api.ucwa.news import News
 from conference.api.ucwa.oauth import TokenView
 from conference.api.ucwa.online_meeting import OnlineMeetingViews
 from conference.api.ucwa.online_meeting_settings import OnlineMeetingSettingsViews
+from conference.api.ucwa.origin import Origin
 from conference.api.ucwa.participants import ParticipantViews
 from conference.bus.link import RedisLink
 from conference.bus.outstanding import Outstanding
@@ -151,7 +152,7 @@ class Ucwa:
             *routes.operations(
                 [*endpoints, batches.endpoint()],
                 dispatch,
-                secure=(settings.public_url or "").startswith("https://"),
+                origin=Origin(settings.public_url),
                 read_within=settings.ucwa_answer_within,
             ),
         ]

@@ -175,9 +175,10 @@ def told(events: list[Json]) -> list[str]:
 async def request(
     api: Api, method: str, address: str, headers: dict[str, str], data: bytes | None = None
 ) -> Answer:
-    async with api.session.request(
-        method, api.server.make_url(URL(address, encoded=True)), data=data, headers=headers
-    ) as response:
+    url = URL(address, encoded=True)
+    if not url.absolute:
+        url = api.server.make_url(url)
+    async with api.session.request(method, url, data=data, headers=headers) as response:
         raw = await response.read()
         return Answer(
             response.status,

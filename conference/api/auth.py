@@ -34,7 +34,7 @@ _REMEMBER = 300.0
 _REMEMBER_MOST = 20_000
 _TOKEN_LONGEST = 8192
 _STREAMS = re.compile(r"/events|/channels/[^/]+/stream")
-_PHOTOS = re.compile(r"/ucwa/v1/applications/[^/]+/(?:.+/)?[a-zA-Z]*[pP]hoto")
+_PHOTOS = re.compile(r"/ucwa/(?:oauth/)?v1/applications/[^/]+/(?:.+/)?[a-zA-Z]*[pP]hoto")
 _SUBPROTOCOL = "bearer."
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 

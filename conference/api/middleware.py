@@ -55,14 +55,17 @@ class Gate:
         renderers: Sequence[tuple[str, Render]] = (),
         open_paths: Collection[str] = (),
         sign_in: Collection[str] = (),
+        spelled: Callable[[str], str] = str,
     ) -> None:
         """`renderers` pairs a path prefix with the error form of the family that lives there. `open_paths` need
-        no token, and at those of `sign_in` none is looked at: one comes there because the old one ran out."""
+        no token, and at those of `sign_in` none is looked at: one comes there because the old one ran out.
+        `spelled`: a path as the four above have it, however a client writes it."""
         self._authenticate = authenticate
         self._metrics = metrics
         self._renderers = tuple(renderers)
         self._open_paths = _OPEN_PATHS.union(open_paths)
         self._sign_in = frozenset(sign_in)
+        self._spelled = spelled
 
     def middlewares(self) -> list[Middleware]:
         return [self.observe, self.admit]
@@ -85,13 +88,14 @@ class Gate:
     @web.middleware
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """401 comes before every other refusal; a token that does not hold is refused on open paths too."""
-        if request.path in self._sign_in:
+        path = self._spelled(request.path)
+        if path in self._sign_in:
             return await handler(request)
         caller = await self._authenticate(request)
         if caller is not None:
-            _keep_within_meeting(caller, request)
+            _keep_within_meeting(caller, path)
             request[CALLER] = caller
-        elif not self._is_open(request.path):
+        elif not self._is_open(path):
             raise errors.Unauthenticated("this needs a bearer token", code="no_token")
         return await handler(request)
 
@@ -125,18 +129,18 @@ class Gate:
         return response
 
     def _form(self, request: web.Request) -> Render:
+        path = self._spelled(request.path).lower()
         for prefix, render in self._renderers:
-            if request.path.startswith(prefix):
+            if path.startswith(prefix.lower()):
                 return render
         return plain
 
 
-def _keep_within_meeting(caller: Caller, request: web.Request) -> None:
+def _keep_within_meeting(caller: Caller, path: str) -> None:
     """A token for one meeting opens that one's media, and the family in which it was given out; which meeting is
     joined there, that family looks at. Raises Forbidden."""
     if caller.meeting is None:
         return
-    path = request.path
     media = f"/meetings/{caller.meeting}/"
     if path.lower().startswith((*_ANONYMOUS_PREFIXES, f"{media}media", f"{media}audio")):
         return

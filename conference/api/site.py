@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from aiohttp import web
@@ -46,17 +47,19 @@ def add_routes(app: web.Application, document: Json, root: Path = WEB_ROOT) -> N
     """`document` is what /openapi.json gives."""
     files = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
     router = app.router
-    for address in ("/", "/join/{code}"):
-        router.add_get(address, _page(root / "index.html"))
+    router.add_get("/", _page(root / "index.html", {"Vary": "Accept"}))  # programs find UCWA there
+    router.add_get("/join/{code}", _page(root / "index.html"))
     router.add_get("/docs", _page(root / "docs" / "index.html"))
     router.add_get("/favicon.ico", _page(root / "favicon.svg"))
     router.add_get("/web/{path:.+}", _files(files))
     router.add_get("/openapi.json", _document(document))
 
 
-def _page(path: Path) -> Handler:
+def _page(path: Path, headers: Mapping[str, str] | None = None) -> Handler:
     async def serve(request: web.Request) -> web.StreamResponse:
-        return _file(path)
+        response = _file(path)
+        response.headers.update(headers or {})
+        return response
 
     return serve
 

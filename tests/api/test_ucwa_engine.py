@@ -27,21 +27,15 @@ async def test_the_root_is_for_everybody(api: Api) -> None:
     assert found.headers["Content-Type"] == "application/json; charset=utf-8"
     assert found.headers["X-MS-UcwaVersion"]
     assert found.headers["Vary"] == "Accept"
+    origin = str(api.server.make_url("")).rstrip("/")
     assert found.json == {
         "rel": "root",
         "_links": {
-            "self": {"href": "/ucwa"},
-            "user": {"href": "/autodiscover/autodiscoverservice.svc/root/oauth/user"},
-            "xframe": {"href": "/ucwa/xframe"},
+            "self": {"href": f"{origin}/ucwa"},
+            "user": {"href": f"{origin}/autodiscover/autodiscoverservice.svc/root/oauth/user"},
+            "xframe": {"href": f"{origin}/ucwa/xframe"},
         },
     }
-    for path in (
-        "/autodiscover/autodiscoverservice.svc/root",
-        "/Autodiscover/AutodiscoverService.svc/root",
-    ):
-        same = await request(api, "GET", path, {"Accept": "application/xml"})
-        assert same.json["_links"]["user"] == found.json["_links"]["user"]
-        assert same.href == path
 
 
 async def test_all_else_needs_a_token(api: Api) -> None:
@@ -65,7 +59,7 @@ async def test_a_signed_in_user_finds_applications(alice: Program) -> None:
     root = await alice.get("/ucwa")
     user = await alice.get(root.link("user"))
     assert user.json["rel"] == "user"
-    assert user.link("applications") == "/ucwa/v1/applications"
+    assert user.link("applications").endswith("/ucwa/v1/applications")
     page = await alice.get(user.link("xframe"))
     assert page.status == 200
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"

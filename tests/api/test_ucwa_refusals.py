@@ -25,6 +25,7 @@ from conference.api.ucwa import etags, routes
 from conference.api.ucwa.batch import Batches
 from conference.api.ucwa.call import Call, Endpoint, Reply
 from conference.api.ucwa.dispatch import Dispatch
+from conference.api.ucwa.origin import Origin
 from conference.api.ucwa.refusals import PREFIXES, Refusals
 from conference.api.ucwa.resource import Resource
 from conference.domain.application import Application
@@ -272,16 +273,17 @@ def running(settings: Settings, faults: Faults) -> TestServer:
         return None
 
     app = web.Application()
+    origin = Origin("https://meet.example.com/")
     dispatch = Dispatch(NoApplications(), settings)
     batches = Batches(dispatch, faults.endpoints(), NobodyCounts()).endpoint()
     described = routes.operations(
-        [*faults.endpoints(), batches], dispatch, secure=True, read_within=1.0
+        [*faults.endpoints(), batches], dispatch, origin=origin, read_within=1.0
     )
     openapi.add_routes(app, described)
     gate = Gate(
         Authenticator(TokenVerifier(SECRET), seen),
         Metrics(),
-        [(prefix, Refusals("https://meet.example.com/").render) for prefix in PREFIXES],
+        [(prefix, Refusals(origin).render) for prefix in PREFIXES],
     )
     app.middlewares.extend(gate.middlewares())
     return TestServer(app)

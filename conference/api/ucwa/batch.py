@@ -16,6 +16,7 @@ from conference.api.ucwa.call import Call, Endpoint, Reply
 from conference.api.ucwa.dispatch import Answered, Asked, Dispatch
 from conference.api.ucwa.multipart import Part
 from conference.api.ucwa.refusals import written
+from conference.api.ucwa.spelling import spelled
 from conference.api.ucwa.table import Table, WrongMethod
 from conference.errors import BadRequest, DomainError
 from schemas.errors import Problem
@@ -84,7 +85,7 @@ class Batches:
             raise part
         _check_sender(part, call)
         url = _url(part.target)
-        endpoint, params = self._table.find(part.method, url.raw_path)
+        endpoint, params = self._table.find(part.method, spelled(url.raw_path))
         if not endpoint.batched:
             raise BadRequest(f"{endpoint.rel} can't be asked for in a batch")
         headers = CIMultiDict(part.headers)
@@ -95,6 +96,7 @@ class Batches:
             headers=CIMultiDictProxy(headers),
             body=part.body,
             caller=call.caller,
+            origin=call.origin,
         )
         return await self._dispatch(endpoint, asked, params)
 

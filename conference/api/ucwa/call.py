@@ -43,6 +43,8 @@ class Call:
     """Those of the request, with names in any case."""
     body: bytes = b""
     """As it came, for an endpoint that `reads` it itself."""
+    origin: str = ""
+    """Where the client reached us: scheme and host."""
     client: asyncio.BaseTransport | None = None
     """The connection that waits for the answer; None inside a batch."""
 

@@ -7,7 +7,6 @@ from conference.api.ucwa.resource import Link, Resource
 from conference.api.ucwa.urls import (
     APPLICATIONS,
     DISCOVERY,
-    DISCOVERY_AS_WRITTEN,
     ROOT,
     USER,
     XFRAME,
@@ -34,7 +33,7 @@ def endpoints() -> list[Endpoint]:
                 summary="Where to begin: links to user and xframe",
                 public=True,
             )
-            for path in (ROOT, DISCOVERY, DISCOVERY_AS_WRITTEN)
+            for path in (ROOT, DISCOVERY)
         ),
         Endpoint(
             method="GET",

@@ -55,6 +55,8 @@ class Asked:
     """The bearer token, when one came on purpose."""
     secure: bool = False
     """Whether the client speaks TLS, to us or to the proxy in front."""
+    origin: str = ""
+    """Where the client reached us: scheme and host."""
     client: asyncio.BaseTransport | None = None
 
 
@@ -148,6 +150,7 @@ class Dispatch:
             require_match=self._condition(asked),
             headers=asked.headers,
             body=asked.body,
+            origin=asked.origin,
             client=asked.client,
         )
 
@@ -199,7 +202,7 @@ def _check_path(params: Mapping[str, str]) -> None:
 
 def _answered(endpoint: Endpoint, asked: Asked, call: Call, reply: Reply, form: Form) -> Answered:
     application = reply.application or call.application
-    place = Place(application.id if application else None)
+    place = Place(application.id if application else None, asked.origin)
     headers = CIMultiDict(reply.headers)
     if reply.location is not None:
         headers["Location"] = place.href(reply.location)

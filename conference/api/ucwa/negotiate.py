@@ -64,6 +64,12 @@ def wants_html(accept: str) -> bool:
     return next((name == "text/html" for name, wish in _ranges(accept) if wish), False)
 
 
+def wants_resource(accept: str) -> bool:
+    """Whether a form of ours is named, and HTML is not: so ask programs, and no browser."""
+    wanted = {name for name, wish in _ranges(accept) if wish}
+    return "text/html" not in wanted and not wanted.isdisjoint(_SYNTAXES)
+
+
 def syntax_of(content_type: str) -> Syntax:
     """Of a request's body. Raises UnsupportedMediaType."""
     media_type, parameters = parameterized(content_type)

@@ -7,10 +7,11 @@ from aiohttp import web
 from conference.api.ucwa import negotiate, render_json, render_xml
 from conference.api.ucwa.dispatch import VERSION, VERSION_HEADER
 from conference.api.ucwa.errors import fault
+from conference.api.ucwa.origin import Origin
 from conference.api.ucwa.urls import TOKEN
 from schemas.errors import Problem
 
-PREFIXES = ("/ucwa", "/autodiscover/", "/Autodiscover/")
+PREFIXES = ("/ucwa", "/autodiscover/")
 GRANTS = "urn:microsoft.rtc:anonmeeting,password"
 
 _PAGE = b"""<!doctype html>
@@ -20,10 +21,8 @@ _PAGE = b"""<!doctype html>
 
 
 class Refusals:
-    """`public_url`: where clients reach this domain; None: where they say they did."""
-
-    def __init__(self, public_url: str | None) -> None:
-        self._public_url = public_url.rstrip("/") if public_url else None
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
 
     def render(self, request: web.Request, status: int, problem: Problem) -> web.Response:
         accept = ",".join(request.headers.getall("Accept", []))
@@ -39,15 +38,12 @@ class Refusals:
             response = web.Response(status=401, body=_PAGE, content_type="text/html")
         else:
             response = _response(accept, 401, problem)
-        origin = self.origin(request)
+        origin = self._origin.of(request)
         response.headers.add("WWW-Authenticate", f'Bearer trusted_issuers="", client_id="{origin}"')
         response.headers.add(
             "WWW-Authenticate", f'MsRtcOAuth href="{origin}{TOKEN}",grant_type="{GRANTS}"'
         )
         return response
-
-    def origin(self, request: web.Request) -> str:
-        return self._public_url or str(request.url.origin())
 
 
 def written(accept: str, status: int, problem: Problem) -> tuple[int, str, bytes]:

@@ -13,24 +13,25 @@ from conference.api.ucwa import description, naming, negotiate
 from conference.api.ucwa.call import Endpoint
 from conference.api.ucwa.dispatch import VERSION, VERSION_HEADER, Answered, Asked, Dispatch
 from conference.api.ucwa.errors import Fault
+from conference.api.ucwa.origin import Origin
 from conference.api.ucwa.table import ordered
 from conference.api.ucwa.urls import path_of
 
 
 def operations(
-    endpoints: Iterable[Endpoint], dispatch: Dispatch, *, secure: bool, read_within: float
+    endpoints: Iterable[Endpoint], dispatch: Dispatch, *, origin: Origin, read_within: float
 ) -> list[Operation]:
-    """`secure`: whether a proxy in front speaks TLS. `read_within`: seconds that a client may take for a body."""
-    entry = _Entry(dispatch, secure, read_within)
+    """`read_within`: seconds that a client may take for a body."""
+    entry = _Entry(dispatch, origin, read_within)
     known = ordered(endpoints)
     names = naming.identifiers(known)
     return [_operation(item, names[naming.key(item)], entry.handler(item)) for item in known]
 
 
 class _Entry:
-    def __init__(self, dispatch: Dispatch, secure: bool, read_within: float) -> None:
+    def __init__(self, dispatch: Dispatch, origin: Origin, read_within: float) -> None:
         self._dispatch = dispatch
-        self._secure = secure
+        self._origin = origin
         self._read_within = read_within
 
     def handler(self, endpoint: Endpoint) -> Handler:
@@ -48,7 +49,8 @@ class _Entry:
             body=await whole(request, self._read_within),
             caller=request.get(CALLER),
             token=bearer(request),
-            secure=self._secure or request.secure,
+            secure=self._origin.secure or request.secure,
+            origin=self._origin.of(request),
             client=request.transport,
         )
 

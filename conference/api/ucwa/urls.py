@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+FIRST = "/"
 ROOT = "/ucwa"
 DISCOVERY = "/autodiscover/autodiscoverservice.svc/root"
-DISCOVERY_AS_WRITTEN = "/Autodiscover/AutodiscoverService.svc/root"
-"""Clients write the capitals that the first server of this API had."""
 USER = f"{DISCOVERY}/oauth/user"
 XFRAME = "/ucwa/xframe"
 TOKEN = "/WebTicket/oauthtoken"
 APPLICATIONS = "/ucwa/v1/applications"
-PUBLIC = (ROOT, DISCOVERY, DISCOVERY_AS_WRITTEN, XFRAME)
-"""What needs no token."""
+PUBLIC = (ROOT, DISCOVERY, XFRAME)
+"""What needs no token, however it is spelled (see `spelling`)."""
 APPLICATION = f"{APPLICATIONS}/{{applicationId}}"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Who asks: `application` is an id, or None above applications."""
+    """Who asks: `application` is an id, or None above applications. `origin`: where this host is found."""
 
     application: str | None = None
+    origin: str = ""
 
     def href(self, address: str) -> str:
-        """Relative to the host. What begins with a slash is so already, and a data: address is none."""
-        if address.startswith(("/", "data:")):
+        """Below an application relative to the host; above, where programs pass an address on to their HTTP library
+        as it is, with the host. A data: address is whole."""
+        if address.startswith("data:"):
             return address
+        if address.startswith("/"):
+            return address if self.application is not None else f"{self.origin}{address}"
         if self.application is None:
             raise ValueError(f"{address} is relative, and there is no application")
         if not address or address.startswith("?"):
