@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import ipaddress
 import resource
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -19,13 +17,13 @@ import msgspec
 from redis import asyncio as aioredis
 from redis.exceptions import RedisError
 
+from conference.announcing import addresses
 from conference.datadir import read_urls, supervisor_pid
+from conference.finding import Finding
 from conference.ports import Kind, free, used_by
 from conference.storage.migrate import MigrationError, pending
 from config.settings import Settings
 from schemas.sfu import WORKER_KEY_PREFIX, WorkerRecord
-
-Level = Literal["ok", "warn", "fail"]
 
 _WITHIN = 5.0
 _OLDEST_POSTGRES = 13
@@ -38,24 +36,18 @@ _SECRET_LENGTH = 32
 _NATIVE_MODULE = "sfu.native.path"
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """`advice` is empty when all is well."""
+async def examine(settings: Settings, as_up: Settings) -> list[Finding]:
+    """All checks, in the order in which one would go about it. Never raises for what it examines.
 
-    check: str
-    level: Level
-    found: str
-    advice: str = ""
-
-
-async def examine(settings: Settings) -> list[Finding]:
-    """All checks, in the order in which one would go about it. Never raises for what it examines."""
+    `as_up`: the same settings with the defaults of `parley up`.
+    """
     urls = read_urls(settings.data_dir)
     database = settings.database_url or (urls.database_url if urls else None)
     redis = settings.redis_url or (urls.redis_url if urls else None)
     embedded = supervisor_pid(settings.data_dir)
     return [
         *ports(settings, embedded),
-        announced(settings),
+        *addresses(settings, as_up),
         *await _server("database", database, bool(settings.database_url), embedded, _database),
         *await _server("redis", redis, bool(settings.redis_url), embedded, _redis),
         files(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
@@ -94,65 +86,6 @@ def _port(check: str, kind: Kind, host: str, port: int, supervisor: int | None) 
         level="fail",
         found=f"{place} is in use by {user}",
         advice=f"end it, or set {variable}_PORT to another port (if it is Parley, all is well)",
-    )
-
-
-def announced(settings: Settings) -> Finding:
-    """The addresses that clients are told to send media to."""
-    check = "announced address"
-    bound = _address(settings.media_host)
-    if not settings.media_announced:
-        return _derived(check, settings, bound)
-    for text in settings.media_announced:
-        address = _address(text)
-        if address is None or address.is_unspecified:
-            return Finding(
-                check=check,
-                level="fail",
-                found=f"{text!r} is not an address that a client can send to",
-                advice="set PARLEY_MEDIA_ANNOUNCED to this machine's public IPv4 and IPv6 addresses",
-            )
-        if address.is_loopback and not _is_loopback(settings.http_host):
-            return _loopback_only(check, text)
-    if bound is not None and bound.is_loopback:
-        return Finding(
-            check=check,
-            level="warn",
-            found=f"announces {', '.join(settings.media_announced)} but listens on {bound} only",
-            advice="set PARLEY_MEDIA_HOST to 0.0.0.0, unless something on this machine forwards media",
-        )
-    return Finding(check=check, level="ok", found=", ".join(settings.media_announced))
-
-
-def _derived(
-    check: str, settings: Settings, bound: ipaddress.IPv4Address | ipaddress.IPv6Address | None
-) -> Finding:
-    if bound is None:
-        return Finding(
-            check=check,
-            level="fail",
-            found=f"PARLEY_MEDIA_HOST {settings.media_host!r} is not an address",
-            advice="set it to an address of this machine, or 0.0.0.0",
-        )
-    if bound.is_unspecified:
-        return Finding(
-            check=check,
-            level="warn",
-            found=f"not set; this machine's own is announced ({_own_address()})",
-            advice="behind NAT or in a container, set PARLEY_MEDIA_ANNOUNCED to the address clients reach",
-        )
-    if bound.is_loopback and not _is_loopback(settings.http_host):
-        return _loopback_only(check, str(bound))
-    reach = " (this machine only)" if bound.is_loopback else ""
-    return Finding(check=check, level="ok", found=f"{bound}, as PARLEY_MEDIA_HOST{reach}")
-
-
-def _loopback_only(check: str, address: str) -> Finding:
-    return Finding(
-        check=check,
-        level="warn",
-        found=f"media goes to {address}, while HTTP is open to others",
-        advice="set PARLEY_MEDIA_HOST=0.0.0.0 and PARLEY_MEDIA_ANNOUNCED to this machine's address",
     )
 
 
@@ -283,7 +216,8 @@ def workers(records: list[WorkerRecord]) -> Finding:
         )
     each = [
         f"{record.id} ({'native' if record.native else 'pure Python'}, "
-        f"{record.meetings} meetings, load {record.load:.0%}{', draining' if record.draining else ''})"
+        f"{record.meetings} meetings, load {record.load:.0%}{', draining' if record.draining else ''}; "
+        f"announces {', '.join(record.media)})"
         for record in records
     ]
     return Finding(check=check, level="ok", found="; ".join(sorted(each)))
@@ -374,28 +308,6 @@ def secret(settings: Settings) -> Finding:
         found=f"PARLEY_JWT_SECRET has {len(settings.jwt_secret)} characters and can be guessed",
         advice=f"use {_SECRET_LENGTH} random ones or more, or leave it unset",
     )
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError:
-        return None
-
-
-def _is_loopback(host: str) -> bool:
-    address = _address(host)
-    return host == "localhost" or (address is not None and address.is_loopback)
-
-
-def _own_address() -> str:
-    """The one that packets to elsewhere leave from; a UDP connect sends nothing."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return "none: no route"
-        return str(probe.getsockname()[0])
 
 
 def _place(url: str) -> str:

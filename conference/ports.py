@@ -8,6 +8,8 @@ import socket
 from pathlib import Path
 from typing import Literal
 
+from config.settings import THIS_MACHINE
+
 Kind = Literal["tcp", "udp"]
 
 _PORT_FIELD = 1
@@ -19,7 +21,7 @@ _LISTENING = {"tcp": "0A", "udp": "07"}  # include/net/tcp_states.h
 def free(kind: Kind, host: str, port: int) -> bool:
     """Whether this process could listen there. Raises OSError when `host` is not an address of ours."""
     family, type_, protocol, _, address = socket.getaddrinfo(
-        host or None,
+        "0.0.0.0" if host == THIS_MACHINE else host or None,
         port,
         type=socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM,
         flags=socket.AI_PASSIVE,

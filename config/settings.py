@@ -15,6 +15,8 @@ import msgspec
 
 PREFIX = "PARLEY_"
 CONFIG_VARIABLE = "PARLEY_CONFIG"
+THIS_MACHINE = "this-machine"
+"""A media_host: every address of this machine, for clients on this machine."""
 SECRETS = frozenset({"jwt_secret", "database_url", "redis_url"})
 
 UCWA_SCOPES = (
@@ -48,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     # media
     media_host: str = "0.0.0.0"
+    """The address of the worker's socket, or THIS_MACHINE."""
     media_port: Port = 7882
     media_announced: list[str] = []
     """Addresses put into SDP, IPv4 or IPv6; default: media_host, or this machine's own when that is a wildcard."""

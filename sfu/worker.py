@@ -10,7 +10,6 @@ import asyncio
 import os
 import secrets
 import signal
-import socket
 import time
 from collections import Counter
 from contextlib import suppress
@@ -20,7 +19,7 @@ import structlog
 
 from config.settings import Settings
 from schemas.sfu import Command, Notice, WorkerRecord
-from sfu.addresses import announced, parse_address
+from sfu.addresses import announced, bind
 from sfu.connection import Media
 from sfu.control import Control
 from sfu.dtls import Certificate
@@ -63,10 +62,10 @@ class Worker:
 
     def __init__(self, settings: Settings, redis_url: str, media_port: int) -> None:
         sock = bind(settings.media_host, media_port)
-        port: int = sock.getsockname()[1]
+        host, port = sock.getsockname()[:2]
         self.id = uuid4().hex
         self.path = open_path(sock, settings.native)
-        self.candidates = announced(settings.media_host, port, settings.media_announced)
+        self.candidates = announced(host, port, settings.media_announced)
         self.endpoint = Endpoint(self.path, Certificate(), self.candidates)
         self.streams = Streams(self.path)
         cname = secrets.token_hex(8)
@@ -240,17 +239,3 @@ class Worker:
 def now_us() -> int:
     """The packet path's clock."""
     return time.monotonic_ns() // 1000
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """The worker's UDP socket; port 0 takes any. An IPv6 wildcard takes IPv4 as well. Raises OSError, SettingsError."""
-    version = parse_address("media_host", host).version
-    sock = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        if version == 6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        sock.bind((host, port))
-    except OSError:
-        sock.close()
-        raise
-    return sock

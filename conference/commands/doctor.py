@@ -7,7 +7,9 @@ import os
 
 import msgspec
 
-from conference.doctor import Finding, examine
+from conference.commands.up import DEFAULTS
+from conference.doctor import examine
+from conference.finding import Finding
 from config.settings import SettingsError, load
 
 
@@ -35,7 +37,7 @@ def doctor(*, json: bool = False) -> int:
 
 def _findings() -> list[Finding]:
     try:
-        settings = load(os.environ)
+        settings, as_up = load(os.environ), load(os.environ, defaults=DEFAULTS)
     except SettingsError as error:
         return [
             Finding(
@@ -47,5 +49,5 @@ def _findings() -> list[Finding]:
         ]
     return [
         Finding(check="settings", level="ok", found="understood"),
-        *asyncio.run(examine(settings)),
+        *asyncio.run(examine(settings, as_up)),
     ]

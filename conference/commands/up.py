@@ -12,13 +12,13 @@ from cyclopts import Parameter, validators
 
 from conference.supervisor import run_until_signalled
 from config import logging as logs
-from config.settings import Settings, load
+from config.settings import THIS_MACHINE, Settings, load
 
 Count = Annotated[int, Parameter(validator=validators.Number(gte=1, lte=64))]
 PortNumber = Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=65535))]
 
 # A demo on one machine: nothing of it can be reached from outside unless someone says so.
-_DEFAULTS = {"media_host": "127.0.0.1"}
+DEFAULTS = {"media_host": THIS_MACHINE}
 
 
 def up(
@@ -34,7 +34,7 @@ def up(
 
     PostgreSQL and Valkey come with the installation and keep their data in the data directory, unless
     PARLEY_DATABASE_URL and PARLEY_REDIS_URL name servers of yours. A process that ends is started again.
-    Media listens on 127.0.0.1 unless PARLEY_MEDIA_HOST says otherwise.
+    Media comes from this machine only, unless PARLEY_MEDIA_HOST says otherwise.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def up(
 
 
 def _settings(http_port: int | None, media_port: int | None, data_dir: Path | None) -> Settings:
-    settings = load(os.environ, defaults=_DEFAULTS)
+    settings = load(os.environ, defaults=DEFAULTS)
     return msgspec.structs.replace(
         settings,
         http_port=settings.http_port if http_port is None else http_port,

@@ -65,7 +65,6 @@ class Parley:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PARLEY_")}
         environment |= {
             "PARLEY_DATA_DIR": str(self._data_dir),
-            "PARLEY_MEDIA_HOST": "127.0.0.1",
             "PARLEY_JWT_SECRET": SECRET,
         }
         with self._log.open("wb") as log:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -95,15 +96,27 @@ def test_a_failed_stage_fails_the_run_and_the_others_still_run(installed: Path) 
     assert call(installed / "scripts" / "test", "types", cwd=installed).returncode == 0
 
 
-def test_browser_tests_are_skipped_aloud_where_there_is_no_chromium(installed: Path) -> None:
+@pytest.mark.parametrize(
+    ("browsers", "stage", "said"),
+    [
+        ([], "SKIPPED", ["BROWSER TESTS SKIPPED"]),
+        (["chromium"], "passed", ["FIREFOX TESTS SKIPPED"]),
+        (["firefox-esr"], "SKIPPED", ["BROWSER TESTS SKIPPED"]),
+        (["chromium-browser", "firefox"], "passed", []),
+    ],
+)
+def test_a_browser_that_is_not_there_is_said_aloud(
+    installed: Path, browsers: list[str], stage: str, said: list[str]
+) -> None:
     tools = installed / "tools"
     tools.mkdir()
     needed = "bash basename cat cut dirname env find flock readlink sha256sum sort timeout xargs"
     for name in needed.split():
         (tools / name).symlink_to(shutil.which(name) or name)
-    (tools / "id").write_text("#!/bin/sh\necho 1000\n")  # not root, so apt is not tried
-    (tools / "id").chmod(0o755)
+    for name in ("id", *browsers):
+        (tools / name).write_text("#!/bin/sh\necho 1000\n")  # not root, so apt is not tried
+        (tools / name).chmod(0o755)
     done = call(installed / "scripts" / "test", "browser", cwd=installed, PATH=str(tools))
     assert done.returncode == 0, done.stderr
-    assert summary(done) == [["browser", "SKIPPED"]]
-    assert "BROWSER TESTS SKIPPED" in done.stdout
+    assert summary(done) == [["browser", stage]]
+    assert re.findall(r"[A-Z]+ TESTS SKIPPED", done.stdout) == said

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from conference.announcing import addresses, announced
 from conference.doctor import (
-    announced,
     clock,
     eviction,
     files,
@@ -19,7 +19,7 @@ from conference.doctor import (
     workers,
 )
 from conference.ports import free, used_by
-from config.settings import Settings
+from config.settings import THIS_MACHINE, Settings
 from schemas.sfu import WorkerRecord
 
 
@@ -39,11 +39,24 @@ from schemas.sfu import WorkerRecord
         ("0.0.0.0", "0.0.0.0", ["127.0.0.1"], "warn"),
         ("127.0.0.1", "0.0.0.0", ["127.0.0.1"], "ok"),
         ("0.0.0.0", "127.0.0.1", ["192.0.2.1"], "warn"),
+        ("127.0.0.1", THIS_MACHINE, [], "ok"),
+        ("0.0.0.0", THIS_MACHINE, [], "warn"),
+        ("0.0.0.0", THIS_MACHINE, ["192.0.2.1"], "warn"),
     ],
 )
 def test_announced_addresses(http: str, media: str, told: list[str], level: str) -> None:
     finding = announced(Settings(http_host=http, media_host=media, media_announced=told))
     assert (finding.level, bool(finding.advice)) == (level, level != "ok")
+
+
+def test_what_up_and_sfu_announce_is_said_of_each() -> None:
+    as_up = Settings(media_host=THIS_MACHINE)
+    of_up, of_sfu = addresses(Settings(), as_up)
+    assert "`parley up`" in of_up.check
+    assert "127.0.0.1" in of_up.found
+    assert "this machine only" in of_up.found
+    assert "`parley sfu`" in of_sfu.check
+    assert [each.check for each in addresses(as_up, as_up)] == ["announced address"]
 
 
 @pytest.mark.parametrize(
@@ -114,10 +127,18 @@ def test_eviction() -> None:
 
 def test_workers() -> None:
     record = WorkerRecord(
-        id="w1", pid=1, load=0.25, meetings=2, peers=4, draining=True, native=False, media=[]
+        id="w1",
+        pid=1,
+        load=0.25,
+        meetings=2,
+        peers=4,
+        draining=True,
+        native=False,
+        media=["192.0.2.1:7882"],
     )
     assert workers([]).level == "warn"
-    assert workers([record]).found == "w1 (pure Python, 2 meetings, load 25%, draining)"
+    said = "w1 (pure Python, 2 meetings, load 25%, draining; announces 192.0.2.1:7882)"
+    assert workers([record]).found == said
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import pytest
 
 from sfu import addresses
 from sfu import ticker as ticker_module
+from sfu.addresses import bind
 from sfu.guard import Guard
 from sfu.load import Load
 from sfu.tasks import end
 from sfu.ticker import IDLE_AFTER_US, Ticker
-from sfu.worker import bind
 
 
 @pytest.mark.parametrize(
