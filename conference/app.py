@@ -95,7 +95,9 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
 
     # use cases
     users = UserService(pool, _now)
-    channels = ChannelService(pool, bus, most=settings.channels_max, now=_now)
+    channels = ChannelService(
+        pool, bus, most=settings.channels_max, grace=settings.channel_grace, now=_now
+    )
     changes = MeetingChanges(pool, relay, _now, uuid4)
     placement = Placement(pool, changes, sfu, workers, _TIDY_WITHIN)
     meetings = MeetingService(pool, relay, changes, placement, _now, uuid4)
@@ -128,6 +130,7 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
         spare=ucwa.applications.spare,
         grace=settings.channel_grace,
         idle=settings.channel_idle,
+        unused=settings.meeting_unused,
         clock=_now,
     )
 

@@ -85,6 +85,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     # meetings
     sweep_interval: Seconds = 5.0
+    meeting_unused: Seconds = 3600.0
+    """A running meeting with nobody in it stops after this long."""
     command_timeout: Seconds = 5.0
     """How long an API process waits for a worker's reply."""
 

@@ -9,9 +9,16 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from schemas.terms import UserType
 from schemas.wire import Wire
 
 MediaType = Literal["VIDEO", "SCREEN"]
+StopReason = Literal["last_left", "unused", "deleted"]
+"""Why a meeting stopped; none: somebody stopped it. `unused`: nobody was in it for long."""
+LeaveReason = Literal["removed", "lost", "replaced"]
+"""Why somebody is out; none: they left. `lost`: nobody read their channel any more, or it was closed."""
+RejectReason = Literal["withdrawn", "lost"]
+"""Why nobody waits any more; none: a moderator turned them away."""
 
 
 class Event(Wire, frozen=True, kw_only=True, tag_field="type"):
@@ -32,7 +39,7 @@ class MeetingStarted(MeetingEvent, frozen=True, kw_only=True, tag="MEETING_START
 
 
 class MeetingStopped(MeetingEvent, frozen=True, kw_only=True, tag="MEETING_STOPPED"):
-    pass
+    reason: StopReason | None = None
 
 
 class MeetingDeleted(MeetingEvent, frozen=True, kw_only=True, tag="MEETING_DELETED"):
@@ -50,7 +57,26 @@ class ParticipantJoined(MeetingEvent, frozen=True, kw_only=True, tag="MEETING_PA
 
 
 class ParticipantLeft(MeetingEvent, frozen=True, kw_only=True, tag="MEETING_PARTICIPANT_LEFT"):
+    """`moderator_id`: who removed them."""
+
     user_id: UUID
+    reason: LeaveReason | None = None
+    moderator_id: UUID | None = None
+
+
+class ParticipantRoleChanged(
+    MeetingEvent, frozen=True, kw_only=True, tag="MEETING_PARTICIPANT_ROLE_CHANGED"
+):
+    """Somebody in the meeting was made a moderator, or is none any more. Our own event."""
+
+    user_id: UUID
+    user_type: UserType
+
+
+class ModerationChanged(MeetingEvent, frozen=True, kw_only=True, tag="MEETING_MODERATION_CHANGED"):
+    """The first moderator came in, or the last one went. Our own event."""
+
+    moderated: bool
 
 
 class ParticipantClashed(
@@ -75,6 +101,7 @@ class WaitingParticipantRejected(
     MeetingEvent, frozen=True, kw_only=True, tag="MEETING_WAITING_PARTICIPANT_REJECTED"
 ):
     user_id: UUID
+    reason: RejectReason | None = None
 
 
 class WaitingParticipantClashed(
@@ -146,6 +173,8 @@ AnyMeetingEvent = (
     | MeetingMediaReset
     | ParticipantJoined
     | ParticipantLeft
+    | ParticipantRoleChanged
+    | ModerationChanged
     | ParticipantClashed
     | WaitingParticipantJoined
     | WaitingParticipantAccepted

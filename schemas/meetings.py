@@ -124,7 +124,10 @@ class Participant(Wire, frozen=True, kw_only=True):
 
 
 class Meeting(Wire, frozen=True, kw_only=True):
-    """`expiration` and `joinCode` are ours. What is not set is left out."""
+    """`expiration`, `joinCode`, `userType` and `waiting` are ours. What is not set is left out.
+
+    `userType`: what the caller is on the access list. `waiting`: how many wait to be let in, for moderators.
+    """
 
     id: UUID
     name: str
@@ -138,10 +141,15 @@ class Meeting(Wire, frozen=True, kw_only=True):
     expiration: datetime | None = None
     rec_started_at: datetime | None = None
     rec_user_id: UUID | None = None
+    user_type: UserType | None = None
+    waiting: int | None = None
 
 
 class JoinMeetingResult(Wire, frozen=True, kw_only=True):
+    """`moderated` is ours: whether a moderator, who could let the caller in, is in the meeting."""
+
     status: JoinStatus
+    moderated: bool
 
 
 class QueuedUsers(Wire, frozen=True, kw_only=True):

@@ -195,6 +195,11 @@ class ChannelBus:
         reply = await self._run(scripts.SILENT, int(for_seconds * 1000))
         return [UUID(name.decode()) for name in cast("list[bytes]", reply)]
 
+    async def expire(self, queue_id: UUID, silence: float, within: float) -> None:
+        """The channel counts as silent for `silence` seconds in `within` seconds, unless it is read before."""
+        key = keys.queue_key(queue_id)
+        await self._run(scripts.EXPIRE, key, int(silence * 1000), int(within * 1000))
+
     async def adopted(self) -> bool:
         """Whether silence is known of every channel; false once after Redis was emptied."""
         return bool(await self._lane.call(b"EXISTS", keys.ADOPTED))

@@ -45,10 +45,11 @@ def remove_member(meeting: Meeting, command: RemoveMember, now: datetime) -> Cha
 
     Raises Conflict for the owner, NotFound for someone who is not on the list.
     """
-    if command.by != command.user:
-        require_moderator(meeting, command.by)
-    else:
+    own = command.by == command.user
+    if own:
         require_member(meeting, command.by)
+    else:
+        require_moderator(meeting, command.by)
     if command.user not in meeting.members:
         raise NotFound("the user is not on this meeting's access list", code="not_a_member")
     if command.user == meeting.owner_id:
@@ -59,6 +60,13 @@ def remove_member(meeting: Meeting, command: RemoveMember, now: datetime) -> Cha
     if entry is not None and entry.status is QueueStatus.ACCEPTED:
         changed, told = reject(changed, entry, now)
     if command.user in meeting.participants:
-        changed, left = take_out(changed, command.user, now)
+        changed, left = (
+            take_out(changed, command.user, now)
+            if own
+            else take_out(changed, command.user, now, reason="removed", by=command.by)
+        )
         told = told + left
-    return replace(changed, members=without(changed.members, command.user)), told
+    members, admitted = (
+        without(items, command.user) for items in (changed.members, changed.admitted)
+    )
+    return replace(changed, members=members, admitted=admitted), told

@@ -6,6 +6,7 @@ has a door, the door says who does (see `door`). Everyone else, members included
     no row --join--> WAITING --accept--> ACCEPTED --join--> in the meeting, no row
                      WAITING --accept--> in the meeting, no row: one who `enters` by being let in
                      WAITING, ACCEPTED --reject, withdraw, channel gone, stop--> no row
+    in the meeting --connection lost--> ACCEPTED without a row, for a while (see `leaving`)
 
 Accepting makes the user a member, and so does walking in through a door. Being in already is decided first: the
 same channel again is a conflict, another one takes over.
@@ -94,7 +95,7 @@ def join(meeting: Meeting, command: Join, now: datetime) -> Change:
     present = meeting.participants.get(command.by)
     if present is not None:
         return _take_over(meeting, present, command, now)
-    way = _way_in(meeting, command)
+    way = _way_in(meeting, command, now)
     if way == "refuse":
         require_member(meeting, command.by)
     if way == "enter":
@@ -104,8 +105,8 @@ def join(meeting: Meeting, command: Join, now: datetime) -> Change:
     return _queue_up(meeting, command, now)
 
 
-def _way_in(meeting: Meeting, command: Join) -> Way:
-    standing, row = _standing(meeting, command.by), _row(meeting, command)
+def _way_in(meeting: Meeting, command: Join, now: datetime) -> Way:
+    standing, row = _standing(meeting, command.by), _row(meeting, command, now)
     if meeting.door is not None:
         guest = _guest(meeting, meeting.door, command)
         return "enter" if door.walks_in(meeting.door, guest) else SCHEDULED_DOOR[standing, row]
@@ -135,7 +136,10 @@ def _standing(meeting: Meeting, user: UUID) -> Standing:
     return "member" if user in meeting.members else "outsider"
 
 
-def _row(meeting: Meeting, command: Join) -> Row:
+def _row(meeting: Meeting, command: Join, now: datetime) -> Row:
+    until = meeting.admitted.get(command.by)
+    if until is not None and now < until:
+        return "accepted"
     entry = meeting.queue.get(command.by)
     if entry is None:
         return "none"
@@ -174,7 +178,9 @@ def _take_over(meeting: Meeting, present: Participant, command: Join, now: datet
         wants_video=command.video,
     )
     taken = replace(meeting, participants=with_item(meeting.participants, command.by, successor))
-    left = ParticipantLeft(sent_date=now, meeting_id=meeting.id, user_id=command.by)
+    left = ParticipantLeft(
+        sent_date=now, meeting_id=meeting.id, user_id=command.by, reason="replaced"
+    )
     clashed = ParticipantClashed(sent_date=now, meeting_id=meeting.id)
     joined = ParticipantJoined(sent_date=now, meeting_id=meeting.id, user_id=command.by)
     members = meeting.to_members()

@@ -16,6 +16,7 @@ from conference.domain import (
     waiting_room,
 )
 from conference.domain.meeting import Change, Command, Meeting
+from conference.domain.moderation import moderation_told
 
 # A rule takes the one command type it is filed under, which a dict's type cannot say: hence Any.
 Rule = Callable[[Meeting, Any, datetime], Change]
@@ -25,6 +26,7 @@ RULES: dict[type[Command], Rule] = {
     lifecycle.Stop: lifecycle.stop,
     lifecycle.Delete: lifecycle.delete,
     lifecycle.Expire: lifecycle.expire,
+    lifecycle.StopUnused: lifecycle.stop_unused,
     online_meeting.Arrange: online_meeting.arrange,
     admission.Join: admission.join,
     leaving.Leave: leaving.leave,
@@ -47,4 +49,5 @@ RULES: dict[type[Command], Rule] = {
 
 def decide(meeting: Meeting, command: Command, now: datetime) -> Change:
     """The state that follows and what to tell whom. Raises a DomainError when the rules refuse."""
-    return RULES[type(command)](meeting, command, now)
+    after, told = RULES[type(command)](meeting, command, now)
+    return after, [*told, *moderation_told(meeting, after, now)]

@@ -1,6 +1,7 @@
 """How a meeting begins and ends.
 
     inactive --start--> active --stop, or the last one leaves--> inactive
+    active and nobody came in since --stop unused--> inactive
     either --delete--> gone;  empty and past its expiration --expire--> gone
 
 Starting an active meeting and stopping an inactive one change nothing and are told again.
@@ -16,7 +17,13 @@ from msgspec.structs import replace
 from conference.domain.facts import Outgoing
 from conference.domain.meeting import Change, Command, Meeting
 from conference.domain.policy import require_member, require_moderator, require_owner
-from schemas.events import MeetingCreated, MeetingDeleted, MeetingStarted, MeetingStopped
+from schemas.events import (
+    MeetingCreated,
+    MeetingDeleted,
+    MeetingStarted,
+    MeetingStopped,
+    StopReason,
+)
 from schemas.terms import UserType
 
 
@@ -29,6 +36,12 @@ class Start(Command, frozen=True, kw_only=True):
 
 class Stop(Command, frozen=True, kw_only=True):
     by: UUID
+
+
+class StopUnused(Command, frozen=True, kw_only=True):
+    """Stop the meeting if it started at `since` or before, and nobody is in it."""
+
+    since: datetime
 
 
 class Delete(Command, frozen=True, kw_only=True):
@@ -71,12 +84,23 @@ def stop(meeting: Meeting, command: Stop, now: datetime) -> Change:
         require_member(meeting, command.by)
     else:
         require_moderator(meeting, command.by)
-    return stopped(meeting, now)
+    return stopped(replace(meeting, admitted={}), now)
 
 
-def stopped(meeting: Meeting, now: datetime) -> tuple[Meeting, list[Outgoing]]:
+def stop_unused(meeting: Meeting, command: StopUnused, now: datetime) -> Change:
+    """The last one out stops a meeting, so one that runs with nobody in it has been empty since it started."""
+    if not meeting.active or meeting.participants or meeting.started_at is None:
+        return meeting, []
+    if meeting.started_at > command.since:
+        return meeting, []
+    return stopped(meeting, now, "unused")
+
+
+def stopped(
+    meeting: Meeting, now: datetime, reason: StopReason | None = None
+) -> tuple[Meeting, list[Outgoing]]:
     """Everyone is out, the waiting room is empty, and those who waited are told."""
-    event = MeetingStopped(sent_date=now, meeting_id=meeting.id)
+    event = MeetingStopped(sent_date=now, meeting_id=meeting.id, reason=reason)
     told = Outgoing(event=event, audience=meeting.to_members() | meeting.to_waiting())
     ended = replace(
         meeting, active=False, started_at=None, worker_id=None, participants={}, queue={}
@@ -105,7 +129,7 @@ def _gone(meeting: Meeting, now: datetime) -> Change:
     """Someone in the waiting room knows the end as STOPPED, so that is said first where it applies."""
     told: list[Outgoing] = []
     if meeting.active or meeting.queue:
-        told += stopped(meeting, now)[1]
+        told += stopped(meeting, now, "deleted")[1]
     event = MeetingDeleted(sent_date=now, meeting_id=meeting.id)
     audience = meeting.to_members() | meeting.to_waiting()
     return None, [*told, Outgoing(event=event, audience=audience)]

@@ -83,6 +83,17 @@ class Meeting(msgspec.Struct, frozen=True, kw_only=True):
     members: Mapping[UUID, UserType] = {}
     participants: Mapping[UUID, Participant] = {}
     queue: Mapping[UUID, QueueEntry] = {}
+    admitted: Mapping[UUID, datetime] = {}
+    """Members whose connection was lost, and until when they come back without waiting."""
+
+    @property
+    def has_waiting_room(self) -> bool:
+        return self.scheduled or self.door is not None
+
+    @property
+    def moderated(self) -> bool:
+        """Whether a moderator is in it."""
+        return any(self.is_moderator(user) for user in self.participants)
 
     @property
     def scheduled(self) -> bool:

@@ -28,6 +28,7 @@ def seat(
         meeting,
         participants=with_item(meeting.participants, user, participant),
         queue=without(meeting.queue, user),
+        admitted=without(meeting.admitted, user),
     )
     event = ParticipantJoined(sent_date=now, meeting_id=meeting.id, user_id=user)
     return seated, [Outgoing(event=event, audience=meeting.to_members())]

@@ -28,7 +28,7 @@ from conference.domain.meeting import (
 from conference.domain.policy import require_moderator
 from conference.domain.seating import seat, with_member
 from conference.errors import NotFound
-from schemas.events import WaitingParticipantAccepted, WaitingParticipantRejected
+from schemas.events import RejectReason, WaitingParticipantAccepted, WaitingParticipantRejected
 from schemas.terms import QueueStatus, QueueUpdateStatus
 
 
@@ -48,7 +48,9 @@ def update_queued(meeting: Meeting, command: UpdateQueued, now: datetime) -> Cha
     entry = meeting.queue.get(command.user)
     if entry is None:
         raise NotFound("the user is not in the waiting room", code="not_queued")
-    return reject(meeting, entry, now) if rejected else accept(meeting, entry, now)
+    if not rejected:
+        return accept(meeting, entry, now)
+    return reject(meeting, entry, now, "withdrawn" if command.by == command.user else None)
 
 
 def look_again(
@@ -95,9 +97,17 @@ def _walk_in(meeting: Meeting, entry: QueueEntry, now: datetime) -> tuple[Meetin
     return entered, told + joined
 
 
-def reject(meeting: Meeting, entry: QueueEntry, now: datetime) -> tuple[Meeting, list[Outgoing]]:
+def reject(
+    meeting: Meeting, entry: QueueEntry, now: datetime, reason: RejectReason | None = None
+) -> tuple[Meeting, list[Outgoing]]:
     """Also for one let in already who has not joined yet; being a member stays."""
-    event = WaitingParticipantRejected(sent_date=now, meeting_id=meeting.id, user_id=entry.user_id)
+    event = WaitingParticipantRejected(
+        sent_date=now, meeting_id=meeting.id, user_id=entry.user_id, reason=reason
+    )
     audience = meeting.to_moderators() | only(entry.queue_id)
-    changed = replace(meeting, queue=without(meeting.queue, entry.user_id))
+    changed = replace(
+        meeting,
+        queue=without(meeting.queue, entry.user_id),
+        admitted=without(meeting.admitted, entry.user_id),
+    )
     return changed, [Outgoing(event=event, audience=audience)]

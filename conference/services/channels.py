@@ -20,6 +20,9 @@ from conference.storage import channels
 OnClosed = Callable[[UUID], Awaitable[None]]
 
 MOST = 1000
+BACK_WITHIN = 10.0
+"""Seconds in which a client that goes may come back as if nothing had been: a page that is reloaded takes that long
+on a slow line."""
 _OWNERS_REMEMBERED = 50_000
 
 
@@ -32,13 +35,15 @@ class ChannelService:
         bus: ChannelBus,
         *,
         most: int = MOST,
+        grace: float = 30.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], UUID] = uuid4,
     ) -> None:
-        """`most`: a user's channels at one time."""
+        """`most`: a user's channels at one time. `grace`: seconds of silence after which a client is out."""
         self._pool = pool
         self._bus = bus
         self._most = most
+        self._grace = grace
         self._now = now
         self._new_id = new_id
         self._owners: dict[UUID, UUID] = {}
@@ -81,6 +86,14 @@ class ChannelService:
         if await self.owner(queue_id) != user_id:
             raise _no_channel()
         await self.close(queue_id)
+
+    async def going(self, queue_id: UUID, user_id: UUID) -> None:
+        """The client goes: unless it comes back within a moment it is out, without the usual grace.
+
+        Raises NotFound for a channel that is not the user's.
+        """
+        await self._check_owner(queue_id, user_id)
+        await self._bus.expire(queue_id, self._grace, min(BACK_WITHIN, self._grace))
 
     async def poll(
         self,

@@ -29,7 +29,7 @@ from conference.services.placement import Placement
 from conference.storage import glances, meetings, outbox
 from conference.storage.glances import PublicMeeting
 from conference.storage.meetings import Connection
-from schemas.terms import JoinStatus, MeetingType, QueueStatus, QueueUpdateStatus, UserType
+from schemas.terms import MeetingType, QueueStatus, QueueUpdateStatus, UserType
 
 _CODE_ALPHABET = string.ascii_letters + string.digits + "_-"
 _CODE_LENGTH = 10
@@ -134,17 +134,22 @@ class MeetingService:
     async def expire(self, meeting_id: UUID) -> None:
         await self._apply(meeting_id, lifecycle.Expire())
 
+    async def stop_unused(self, meeting_id: UUID, since: datetime) -> None:
+        """Stop it if it started at `since` or before and nobody is in it."""
+        await self._apply(meeting_id, lifecycle.StopUnused(since=since))
+
     # --- coming and going ---------------------------------------------------------------------
 
-    async def join(self, meeting_id: UUID, command: admission.Join) -> JoinStatus:
-        """`command.by` acts. Raises Forbidden too when the channel is not theirs, or no longer."""
+    async def join(self, meeting_id: UUID, command: admission.Join) -> Meeting:
+        """`command.by` acts, and is in the meeting afterwards, or waits.
+
+        Raises Forbidden too when the channel is not theirs, or no longer."""
 
         async def own_channel(conn: Connection) -> None:
             if not await meetings.own_channel(conn, command.queue_id, command.by):
                 raise Forbidden("queue-id is not a channel of yours", code="not_your_channel")
 
-        meeting = (await self._apply(meeting_id, command, own_channel)).meeting
-        return JoinStatus.ACCEPTED if command.by in meeting.participants else JoinStatus.WAITING
+        return (await self._apply(meeting_id, command, own_channel)).meeting
 
     async def eject(self, by: UUID, meeting_id: UUID, user: UUID) -> None:
         await self._apply(meeting_id, leaving.Eject(by=by, user=user))
@@ -159,8 +164,11 @@ class MeetingService:
         for meeting_id, _ in affected:
             await self.drop_channel(meeting_id, queue_id)
 
-    async def drop_channel(self, meeting_id: UUID, queue_id: UUID) -> None:
-        await self._apply(meeting_id, leaving.ChannelGone(queue_id=queue_id))
+    async def drop_channel(
+        self, meeting_id: UUID, queue_id: UUID, *, on_purpose: bool = False
+    ) -> None:
+        """`on_purpose`: the client leaves, rather than that its connection was lost."""
+        await self._apply(meeting_id, leaving.ChannelGone(queue_id=queue_id, on_purpose=on_purpose))
 
     # --- the waiting room ---------------------------------------------------------------------
 

@@ -1,9 +1,9 @@
-"""What no request does: clients that went silent leave, idle channels close, expired meetings go."""
+"""What no request does: silent clients leave, idle channels close, expired meetings go, unused ones stop."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -35,21 +35,25 @@ class Sweeper:
         spare: Callable[[Collection[UUID]], Awaitable[Collection[UUID]]],
         grace: float,
         idle: float,
+        unused: float,
         clock: Callable[[], datetime],
     ) -> None:
         """`grace`: seconds of silence after which a client is out; `idle`: after which its channel closes, unless
-        it is one of those that `spare` picks out, whose owners close them by rules of their own."""
+        it is one of those that `spare` picks out, whose owners close them by rules of their own; `unused`: after
+        which a running meeting stops that nobody came into."""
         self._pool = pool
         self._service = service
         self._channels = channels
         self._spare = spare
         self._grace = grace
         self._idle = idle
+        self._unused = timedelta(seconds=unused)
         self._clock = clock
 
     async def sweep(self) -> None:
         """One round. Database and Redis errors pass through."""
         await self._remove_expired()
+        await self._stop_unused()
         await self._drop_orphans()
         await self._drop(await self._channels.silent(self._grace))
         idle = await self._channels.silent(self._idle)
@@ -67,6 +71,17 @@ class Sweeper:
             except NotFound:
                 continue  # someone else removed it
             _log.info("meeting_expired", meeting=str(meeting_id))
+
+    async def _stop_unused(self) -> None:
+        since = self._clock() - self._unused
+        async with self._pool.acquire() as conn:
+            unused = await glances.unused(conn, since)
+        for meeting_id in unused:
+            try:
+                await self._service.stop_unused(meeting_id, since)
+            except NotFound:
+                continue  # someone removed it
+            _log.info("unused_meeting_stopped", meeting=str(meeting_id))
 
     async def _drop_orphans(self) -> None:
         """Channels that closed without their participants leaving: a process died in between."""

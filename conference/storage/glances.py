@@ -104,6 +104,17 @@ async def expired(conn: Connection, now: datetime) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
+async def unused(conn: Connection, since: datetime) -> list[UUID]:
+    """Meetings that started at `since` or before and have nobody in them."""
+    rows = await conn.fetch(
+        """select id from meetings
+           where active and started_at <= $1
+             and not exists (select from participants where meeting_id = meetings.id)""",
+        since,
+    )
+    return [row["id"] for row in rows]
+
+
 async def placements(conn: Connection) -> list[tuple[UUID, str, int]]:
     """(meeting, worker, epoch) of every active meeting whose media is somewhere."""
     rows = await conn.fetch(

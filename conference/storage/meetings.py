@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -76,8 +77,11 @@ async def _whole(conn: Connection, rows: Sequence[asyncpg.Record]) -> list[Meeti
     if not ids:
         return []
     members: dict[UUID, dict[UUID, UserType]] = defaultdict(dict)
+    admitted: dict[UUID, dict[UUID, datetime]] = defaultdict(dict)
     for record in await conn.fetch("select * from members where meeting_id = any($1)", ids):
         members[record["meeting_id"]][record["user_id"]] = UserType(record["role"])
+        if record["admitted_until"] is not None:
+            admitted[record["meeting_id"]][record["user_id"]] = record["admitted_until"]
     participants: dict[UUID, dict[UUID, Participant]] = defaultdict(dict)
     for record in await conn.fetch(
         "select * from participants where meeting_id = any($1) order by joined_at, user_id", ids
@@ -89,7 +93,14 @@ async def _whole(conn: Connection, rows: Sequence[asyncpg.Record]) -> list[Meeti
     ):
         queue[record["meeting_id"]][record["user_id"]] = _queue_entry(record)
     return [
-        _meeting(row, members[row["id"]], participants[row["id"]], queue[row["id"]]) for row in rows
+        _meeting(
+            row,
+            members[row["id"]],
+            participants[row["id"]],
+            queue[row["id"]],
+            admitted[row["id"]],
+        )
+        for row in rows
     ]
 
 
@@ -98,6 +109,7 @@ def _meeting(
     members: dict[UUID, UserType],
     participants: dict[UUID, Participant],
     queue: dict[UUID, QueueEntry],
+    admitted: dict[UUID, datetime],
 ) -> Meeting:
     return Meeting(
         id=row["id"],
@@ -118,6 +130,7 @@ def _meeting(
         members=members,
         participants=participants,
         queue=queue,
+        admitted=admitted,
     )
 
 
@@ -168,7 +181,7 @@ async def insert(conn: Connection, meeting: Meeting) -> bool:
     )
     if written is None:
         return False
-    await _put_members(conn, meeting.id, meeting.members.items())
+    await _put_members(conn, meeting, meeting.members)
     return True
 
 
@@ -215,17 +228,23 @@ async def _save_members(conn: Connection, before: Meeting, after: Meeting) -> No
         await conn.execute(
             "delete from members where meeting_id = $1 and user_id = any($2)", after.id, list(gone)
         )
-    await _put_members(conn, after.id, _changed(before.members, after.members))
+    changed = {user for user, _ in _changed(before.members, after.members)}
+    admitted = before.admitted.keys() | after.admitted.keys()
+    changed |= {user for user in admitted if before.admitted.get(user) != after.admitted.get(user)}
+    await _put_members(conn, after, changed & after.members.keys())
 
 
-async def _put_members(
-    conn: Connection, meeting_id: UUID, members: Iterable[tuple[UUID, UserType]]
-) -> None:
-    rows = [(meeting_id, user_id, role.value) for user_id, role in members]
+async def _put_members(conn: Connection, meeting: Meeting, users: Collection[UUID]) -> None:
+    rows = [
+        (meeting.id, user, meeting.members[user].value, meeting.admitted.get(user))
+        for user in users
+    ]
     if rows:
         await conn.executemany(
-            """insert into members (meeting_id, user_id, role) values ($1, $2, $3)
-               on conflict (meeting_id, user_id) do update set role = excluded.role""",
+            """insert into members (meeting_id, user_id, role, admitted_until)
+               values ($1, $2, $3, $4)
+               on conflict (meeting_id, user_id) do update
+               set role = excluded.role, admitted_until = excluded.admitted_until""",
             rows,
         )
 

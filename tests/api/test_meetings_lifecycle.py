@@ -40,6 +40,8 @@ async def test_a_new_meeting_is_inactive_and_the_creators(api: Api) -> None:
         "meetingType": "scheduled",
         "expiration": "2031-05-01T10:00:00Z",
         "joinCode": "",
+        "userType": "moderator",
+        "waiting": 0,
     }
     assert re.fullmatch(r"[A-Za-z0-9_-]{10}", meeting["joinCode"])
     assert datetime.fromisoformat(meeting["createdAt"]).tzinfo is not None
@@ -64,6 +66,8 @@ async def test_what_is_not_set_is_left_out(api: Api) -> None:
         "createdAt",
         "meetingType",
         "joinCode",
+        "userType",
+        "waiting",
     }
 
 

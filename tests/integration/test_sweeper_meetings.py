@@ -98,3 +98,51 @@ async def test_a_ghost_of_a_crash_is_cleared(patient: Api, pool: asyncpg.Pool) -
     await pool.execute("delete from channels where queue_id = $1", UUID(bob.queue_id))
     left = await alice.until("MEETING_PARTICIPANT_LEFT")
     assert left["userId"] == bob.id
+
+
+async def test_a_meeting_that_nobody_comes_into_stops(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    limits = {"sweep_interval": 0.1, "meeting_unused": 1.0}
+    async with running_api(database_url, redis_url, tmp_path, **limits) as api:
+        alice, bob = await api.people("alice", "bob")
+        used = await alice.started_meeting("scheduled")
+        await alice.join(used)
+        unused = await alice.started_meeting("scheduled")
+        assert await bob.join(unused) == "WAITING"
+        stopped = await bob.until("MEETING_STOPPED")
+        assert (stopped["meetingId"], stopped["reason"]) == (unused[10:], "unused")
+        assert (await alice.state(unused))["active"] is False
+        assert (await alice.state(used))["active"] is True
+
+
+async def test_a_client_that_says_it_goes_is_out_at_once_and_comes_back_without_waiting(
+    database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conference.services.channels.BACK_WITHIN", 0.5)
+    limits = {"sweep_interval": 0.1, "channel_grace": 60.0}
+    async with running_api(database_url, redis_url, tmp_path, **limits) as api:
+        alice, bob, carol = await api.people("alice", "bob", "carol")
+        path = await alice.started_meeting("scheduled")
+        await alice.join(path)
+        for guest in (bob, carol):
+            waits = await guest.try_join(path)
+            assert waits.json == {"status": "WAITING", "moderated": True}
+            await alice.post(f"{path}/queue/{guest.id}", {"status": "ACCEPTED"})
+            await guest.join(path)
+        foreign = await carol.post(f"/channels/{bob.queue_id}/going")
+        assert foreign.status == 404
+        for guest in (bob, carol):
+            assert (await guest.post(f"/channels/{guest.queue_id}/going")).status == 204
+        await carol.seen(quiet=1.0)  # carol is back, as bob is not
+        left = await alice.until("MEETING_PARTICIPANT_LEFT")
+        assert (left["userId"], left["reason"]) == (bob.id, "lost")
+        state = await alice.state(path)
+        assert {item["userId"] for item in state["participants"]} == {alice.id, carol.id}
+        assert (await bob.until("MEETING_PARTICIPANT_LEFT"))["reason"] == "lost"
+        assert await bob.join(path) == "ACCEPTED", "with the same channel"
+        await alice.delete(f"{path}/members/{bob.id}")
+        removed = await bob.until("MEETING_PARTICIPANT_LEFT")
+        assert (removed["reason"], removed["moderatorId"]) == ("removed", alice.id)
+        await bob.open_channel()
+        assert await bob.join(path) == "WAITING"

@@ -65,7 +65,8 @@ doors = st.one_of(
 
 @st.composite
 def gone(draw: st.DrawFn) -> Command:
-    return leaving.ChannelGone(queue_id=queue_of(draw(user), draw(st.integers(0, 1))))
+    queue_id = queue_of(draw(user), draw(st.integers(0, 1)))
+    return leaving.ChannelGone(queue_id=queue_id, on_purpose=draw(st.booleans()))
 
 
 groups = st.frozensets(user, max_size=3)
@@ -76,6 +77,7 @@ commands = st.one_of(
     gone(),
     st.builds(lifecycle.Start, by=user, worker=st.sampled_from([None, "one"])),
     st.builds(lifecycle.Stop, by=user),
+    st.builds(lifecycle.StopUnused, since=st.just(NOW + timedelta(seconds=20))),
     st.builds(leaving.Leave, by=user),
     st.builds(leaving.Eject, by=user, user=user),
     st.builds(
@@ -199,6 +201,7 @@ class World:
     def _check_invariants(self, before: Meeting, after: Meeting) -> None:
         assert after.participants.keys() <= after.members.keys()
         assert not (after.participants.keys() & after.queue.keys())
+        assert not (after.participants.keys() & after.admitted.keys())
         assert after.scheduled or after.door or not after.queue
         assert after.active or not after.participants
         assert after.active or after.worker_id is None

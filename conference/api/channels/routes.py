@@ -11,7 +11,7 @@ from conference.api.channels.sse import SseView
 from conference.api.channels.views import ChannelViews
 from conference.api.channels.websocket import WebsocketView
 from conference.api.openapi import Operation, Parameter
-from conference.services.channels import ChannelService
+from conference.services.channels import BACK_WITHIN, ChannelService
 from config.settings import Settings
 from schemas.channels import ChannelOpened, Polled
 
@@ -117,6 +117,21 @@ def operations(service: ChannelService, settings: Settings) -> list[Operation]:
                 403: "another site's page, with the cookie",
                 404: _NOT_YOURS,
             },
+        ),
+        Operation(
+            id="leaveChannel",
+            method="POST",
+            path="/channels/{queueId}/going",
+            handler=views.going,
+            summary="Say that the client goes, and may come back at once",
+            description=(
+                "For a page that is closed or reloaded, which can't know which. Who joined a meeting with the "
+                f"channel leaves {BACK_WITHIN:.0f} seconds later, unless the channel is read or they joined with "
+                "another one by then."
+            ),
+            tag="channels",
+            returns={204: None},
+            refuses={404: _NOT_YOURS},
         ),
         Operation(
             id="closeChannel",

@@ -30,6 +30,10 @@ class ChannelViews:
         await self._service.close_own(path_id(request, "queueId"), caller(request).user_id)
         return no_content()
 
+    async def going(self, request: web.Request) -> web.Response:
+        await self._service.going(path_id(request, "queueId"), caller(request).user_id)
+        return no_content()
+
     async def poll(self, request: web.Request) -> web.Response:
         queue_id = path_id(request, "queueId")
         ack = query.ack(request)

@@ -7,10 +7,11 @@ from uuid import UUID
 
 from conference.domain import meeting as domain
 from schemas import meetings as wire
-from schemas.terms import UserType
+from schemas.terms import QueueStatus, UserType
 
 
-def meeting(state: domain.Meeting) -> wire.Meeting:
+def meeting(state: domain.Meeting, reader: UUID | None = None) -> wire.Meeting:
+    """As `reader`, a member, may know it."""
     return wire.Meeting(
         id=state.id,
         name=state.name,
@@ -24,7 +25,13 @@ def meeting(state: domain.Meeting) -> wire.Meeting:
         join_code=state.join_code,
         rec_started_at=state.rec_started_at,
         rec_user_id=state.rec_user_id,
+        user_type=state.members.get(reader) if reader else None,
+        waiting=_waiting(state) if reader and state.is_moderator(reader) else None,
     )
+
+
+def _waiting(state: domain.Meeting) -> int:
+    return sum(entry.status is QueueStatus.WAITING for entry in state.queue.values())
 
 
 def _participant(state: domain.Meeting, item: domain.Participant) -> wire.Participant:

@@ -15,6 +15,7 @@ from conference.errors import BadRequest
 from conference.services.media import MediaService
 from conference.services.meetings import MeetingService, NewMeeting
 from schemas import meetings as wire
+from schemas.terms import JoinStatus
 
 QUEUE_ID = "queue-id"
 
@@ -32,8 +33,9 @@ class MeetingViews:
         return answer(wire.PublicInvitation(meeting_id=found.id, name=found.name))
 
     async def list(self, request: web.Request) -> web.Response:
-        found = await self._meetings.of(_user(request))
-        return answer([render.meeting(meeting) for meeting in found])
+        user = _user(request)
+        found = await self._meetings.of(user)
+        return answer([render.meeting(meeting, user) for meeting in found])
 
     async def create(self, request: web.Request) -> web.Response:
         body = await read(request, wire.NewMeetingData)
@@ -43,25 +45,28 @@ class MeetingViews:
             room_id=body.room_id,
             expiration=_utc(body.expiration),
         )
-        return answer(render.meeting(await self._meetings.create(_user(request), new)))
+        user = _user(request)
+        return answer(render.meeting(await self._meetings.create(user, new), user))
 
     async def get(self, request: web.Request) -> web.Response:
-        return answer(render.meeting(await self._meetings.get(_user(request), _meeting(request))))
+        user = _user(request)
+        return answer(render.meeting(await self._meetings.get(user, _meeting(request)), user))
 
     async def of_room(self, request: web.Request) -> web.Response:
-        room_id = path_id(request, "roomId")
-        return answer(render.meeting(await self._meetings.of_room(_user(request), room_id)))
+        user, room_id = _user(request), path_id(request, "roomId")
+        return answer(render.meeting(await self._meetings.of_room(user, room_id), user))
 
     async def delete(self, request: web.Request) -> web.Response:
         await self._meetings.delete(_user(request), _meeting(request))
         return no_content()
 
     async def start(self, request: web.Request) -> web.Response:
-        started = await self._meetings.start(_user(request), _meeting(request))
-        return answer(render.meeting(started))
+        user = _user(request)
+        return answer(render.meeting(await self._meetings.start(user, _meeting(request)), user))
 
     async def stop(self, request: web.Request) -> web.Response:
-        return answer(render.meeting(await self._meetings.stop(_user(request), _meeting(request))))
+        user = _user(request)
+        return answer(render.meeting(await self._meetings.stop(user, _meeting(request)), user))
 
     async def join(self, request: web.Request) -> web.Response:
         meeting_id = _meeting(request)
@@ -76,8 +81,10 @@ class MeetingViews:
             email=who.email,
             org=who.org,
         )
-        status = await self._meetings.join(meeting_id, join)
-        return answer(wire.JoinMeetingResult(status=status))
+        meeting = await self._meetings.join(meeting_id, join)
+        inside = join.by in meeting.participants
+        status = JoinStatus.ACCEPTED if inside else JoinStatus.WAITING
+        return answer(wire.JoinMeetingResult(status=status, moderated=meeting.moderated))
 
     async def leave(self, request: web.Request) -> web.Response:
         await self._meetings.leave(_user(request), _meeting(request))

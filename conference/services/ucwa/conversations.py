@@ -106,14 +106,16 @@ class ConversationService:
             found = await conversations.one(conn, application.id, meeting_id)
         if found is None:
             raise _no_conversation()
-        await self._meetings.drop_channel(meeting_id, found.queue_id)
+        await self._meetings.drop_channel(meeting_id, found.queue_id, on_purpose=True)
 
     async def cancel(self, application: Application, invitation_id: str) -> None:
         """Withdraw from the lobby. Raises NotFound too when the invitation is completed."""
         found = await self.by_invitation(application, invitation_id)
         if found.sight.standing == "in":
             raise NotFound("the invitation is completed; leave the conversation instead")
-        await self._meetings.drop_channel(found.meeting.id, found.conversation.queue_id)
+        await self._meetings.drop_channel(
+            found.meeting.id, found.conversation.queue_id, on_purpose=True
+        )
 
     async def sweep(self, waiting_since: datetime) -> None:
         """Disconnect those who have waited in a lobby since then and were not let in."""
