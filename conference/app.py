@@ -148,7 +148,9 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
     spelling.add_routes(app.router)
     site.add_routes(app, document.describe(operations, version("parley")))
     gate = Gate(
-        Authenticator(_verifier(settings, secret), _remembering(users)),
+        Authenticator(
+            _verifier(settings, secret), _remembering(users), public_url=settings.public_url
+        ),
         metrics,
         [
             *((prefix, Refusals(Origin(settings.public_url)).render) for prefix in UCWA_PREFIXES),

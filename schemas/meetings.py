@@ -22,7 +22,6 @@ NAME_LONGEST = 1024
 Name = Annotated[
     str,
     Meta(
-        min_length=1,
         max_length=NAME_LONGEST,
         pattern=r"^[^\u0000]*$",
         description="text without NUL characters",
@@ -38,7 +37,10 @@ Sdp = Annotated[str, Meta(min_length=1, description="a session description (RFC 
 
 
 class NewMeetingData(StrictWire, frozen=True, kw_only=True):
-    """`roomId` refers to a room kept elsewhere; one meeting per room. `expiration` is for scheduled meetings."""
+    """`roomId` refers to a room kept elsewhere; one meeting per room. `expiration` is for scheduled meetings.
+
+    `name` may be empty: rooms of two people have none of their own.
+    """
 
     name: Name
     meeting_type: MeetingType
@@ -54,7 +56,7 @@ class JoinSettings(StrictWire, frozen=True, kw_only=True):
 
 
 class QueuedUserUpdate(StrictWire, frozen=True, kw_only=True):
-    status: QueueUpdateStatus
+    status: QueueUpdateStatus = QueueUpdateStatus.ACCEPTED
 
 
 class MemberSettings(StrictWire, frozen=True, kw_only=True):

@@ -22,7 +22,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OctKey
 
 from conference.api.jwks import JwksKeys
-from conference.errors import Forbidden, Unauthenticated
+from conference.api.origin import OwnPages
+from conference.errors import Unauthenticated
 
 COOKIE = "ZM_AUTH_TOKEN"
 PHOTO_COOKIE = "cwt_ucwa"
@@ -36,7 +37,6 @@ _TOKEN_LONGEST = 8192
 _STREAMS = re.compile(r"/events|/channels/[^/]+/stream")
 _PHOTOS = re.compile(r"/ucwa/(?:oauth/)?v1/applications/[^/]+/(?:.+/)?[a-zA-Z]*[pP]hoto")
 _SUBPROTOCOL = "bearer."
-_SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 _log = structlog.get_logger(__name__)
 
@@ -165,23 +165,29 @@ class Authenticator:
         self,
         verifier: TokenVerifier,
         seen: Callable[[Caller], Awaitable[None]],
+        *,
+        public_url: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`seen` is told of each caller whose token was verified anew."""
         self._verifier = verifier
         self._seen = seen
+        self._pages = OwnPages(public_url)
         self._clock = clock
         self._known: dict[str, tuple[Caller, float]] = {}
 
-    async def __call__(self, request: web.Request) -> Caller | None:
-        """None when the request carries no token. Raises Unauthenticated, Forbidden, Unavailable."""
+    async def __call__(self, request: web.Request, *, cookies: bool = True) -> Caller | None:
+        """None when the request carries no token. Raises Unauthenticated, Forbidden, Unavailable.
+
+        `cookies`: whether one counts, which a browser adds by itself.
+        """
         token = bearer(request)
         if token is not None:
             return await self._caller(token)
-        token = request.cookies.get(COOKIE) or _photo_token(request)
+        token = (request.cookies.get(COOKIE) or _photo_token(request)) if cookies else None
         if not token:
             return None
-        _refuse_forged(request)
+        self._pages.require(request)
         return await self._caller(token)
 
     async def _caller(self, token: str) -> Caller:
@@ -217,20 +223,16 @@ def _photo_token(request: web.Request) -> str | None:
     return request.cookies.get(PHOTO_COOKIE) if _PHOTOS.fullmatch(request.path) else None
 
 
+def is_token(subprotocol: str) -> bool:
+    return subprotocol.startswith(_SUBPROTOCOL)
+
+
 def _stream_token(request: web.Request) -> str | None:
     """A page can't set headers on an EventSource or a WebSocket.
 
     It offers the subprotocol `bearer.<token>`, or puts `access_token` into the query (RFC 6750, section 2.3).
     """
     for offered in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
-        if offered.strip().startswith(_SUBPROTOCOL):
+        if is_token(offered.strip()):
             return offered.strip().removeprefix(_SUBPROTOCOL) or None
     return request.query.get("access_token") or None
-
-
-def _refuse_forged(request: web.Request) -> None:
-    """A browser adds the cookie to other sites' forms too, and says so (Fetch Metadata)."""
-    if request.method in _SAFE_METHODS:
-        return
-    if request.headers.get("Sec-Fetch-Site") == "cross-site":
-        raise Forbidden("another site may not act with this cookie", code="cross_site")

@@ -87,15 +87,17 @@ class Gate:
 
     @web.middleware
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """401 comes before every other refusal; a token that does not hold is refused on open paths too."""
+        """401 comes before every other refusal. On open paths too a token that does not hold is refused, but no
+        cookie is looked at: it may be old, and whoever opens a page did not add it."""
         path = self._spelled(request.path)
         if path in self._sign_in:
             return await handler(request)
-        caller = await self._authenticate(request)
+        is_open = self._is_open(path)
+        caller = await self._authenticate(request, cookies=not is_open)
         if caller is not None:
             _keep_within_meeting(caller, path)
             request[CALLER] = caller
-        elif not self._is_open(path):
+        elif not is_open:
             raise errors.Unauthenticated("this needs a bearer token", code="no_token")
         return await handler(request)
 

@@ -55,8 +55,8 @@ class Operation:
     problem: object = Problem
     """The body of a refusal."""
     public: bool = False
-    head: bool = False
-    """Whether HEAD is answered too, as GET is but for the body (RFC 9110 section 9.3.2)."""
+    head: Handler | None = None
+    """What answers HEAD where GET waits or takes something over; elsewhere the same does (RFC 9110 section 9.3.2)."""
 
 
 def add_routes(app: web.Application, operations: Iterable[Operation]) -> None:
@@ -64,8 +64,8 @@ def add_routes(app: web.Application, operations: Iterable[Operation]) -> None:
     handlers: dict[str, dict[str, Handler]] = {}
     for operation in operations:
         handlers.setdefault(operation.path, {})[operation.method] = operation.handler
-        if operation.head:
-            handlers[operation.path]["HEAD"] = operation.handler
+        if operation.method == "GET":
+            handlers[operation.path]["HEAD"] = operation.head or operation.handler
     for path, methods in handlers.items():
         resource = app.router.add_resource(path)
         for method, handler in methods.items():

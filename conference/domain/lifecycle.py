@@ -79,11 +79,11 @@ def started(meeting: Meeting, by: UUID, now: datetime) -> tuple[Meeting, list[Ou
 
 
 def stop(meeting: Meeting, command: Stop, now: datetime) -> Change:
-    """Behind a door anybody may have become a member, so there it takes a moderator."""
-    if meeting.door is None:
-        require_member(meeting, command.by)
-    else:
+    """Into a scheduled meeting, and behind a door, guests are let in and are members then: that takes a moderator."""
+    if meeting.scheduled or meeting.door is not None:
         require_moderator(meeting, command.by)
+    else:
+        require_member(meeting, command.by)
     return stopped(replace(meeting, admitted={}), now)
 
 
@@ -109,9 +109,9 @@ def stopped(
 
 
 def delete(meeting: Meeting, command: Delete, now: datetime) -> Change:
-    """Behind a door: its owner alone."""
+    """The moderators; behind a door its owner alone."""
     if meeting.door is None:
-        require_member(meeting, command.by)
+        require_moderator(meeting, command.by)
     else:
         require_owner(meeting, command.by)
     return _gone(meeting, now)

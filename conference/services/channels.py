@@ -104,7 +104,7 @@ class ChannelService:
         client: asyncio.BaseTransport | None = None,
     ) -> Batch | Resync:
         """One pending GET. Raises NotFound for a channel that is not the user's, and PollReplaced."""
-        await self._check_owner(queue_id, user_id)
+        await self.require_own(queue_id, user_id)
         try:
             return await self._bus.poll(queue_id, ack, timeout, client)
         except ChannelMissing:
@@ -123,7 +123,7 @@ class ChannelService:
 
         Without `ack` the current position is asked for. The position that was asked for comes first.
         """
-        await self._check_owner(queue_id, user_id)
+        await self.require_own(queue_id, user_id)
         if ack is None:
             ack = await self._bus.position(queue_id) or 1
         try:
@@ -139,7 +139,7 @@ class ChannelService:
         client: asyncio.BaseTransport | None = None,
     ) -> AsyncIterator[Following]:
         """Read a channel as a stream; `begin` it. Raises NotFound for a channel that is not the user's."""
-        await self._check_owner(queue_id, user_id)
+        await self.require_own(queue_id, user_id)
         stream = self._bus.stream(queue_id, client)
         try:
             yield Following(stream, lambda: self._recover(queue_id))
@@ -161,8 +161,11 @@ class ChannelService:
         """Whether `answer_all` was called: a client does better to reconnect elsewhere."""
         return self._bus.readers.ended
 
-    async def _check_owner(self, queue_id: UUID, user_id: UUID) -> None:
-        """A channel never changes hands, so who owned it once is remembered. That it is still there, Redis knows."""
+    async def require_own(self, queue_id: UUID, user_id: UUID) -> None:
+        """Raises NotFound for a channel that is not the user's.
+
+        A channel never changes hands, so who owned it once is remembered. That it is still there, Redis knows.
+        """
         owner = self._owners.get(queue_id)
         if owner is None:
             owner = await self.owner(queue_id)

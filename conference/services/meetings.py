@@ -15,7 +15,7 @@ import msgspec
 from conference.domain import access_list, admission, leaving, lifecycle, waiting_room
 from conference.domain.meeting import Command, Meeting
 from conference.domain.policy import require_member, require_moderator
-from conference.errors import Conflict, Forbidden, NotFound
+from conference.errors import BadRequest, Conflict, Forbidden, NotFound
 from conference.services.changes import (
     Applied,
     Clock,
@@ -70,8 +70,11 @@ class MeetingService:
     # --- making and finding -------------------------------------------------------------------
 
     async def create(self, by: UUID, new: NewMeeting) -> Meeting:
-        """Raises Conflict when the room has a meeting, Forbidden when that is one the caller has no part in."""
+        """Raises Conflict when the room has a meeting, Forbidden when that is one the caller has no part in, and
+        BadRequest for an expiration that is past."""
         now = self._clock()
+        if new.expiration is not None and new.expiration <= now:
+            raise BadRequest("$.expiration: must be in the future", code="bad_body")
         draft = Meeting(
             id=self._new_id(),
             name=new.name,

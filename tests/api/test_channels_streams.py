@@ -315,20 +315,31 @@ async def test_websocket_takes_the_token_as_a_page_can_give_it(alice: User) -> N
 
 
 @pytest.mark.parametrize(
-    ("origin", "status"), [("http://evil.example", 403), ("null", 403), (None, 101)]
+    ("offered", "chosen"),
+    [(["1.6.2"], "1.6.2"), (["parley", "1.6.2"], "parley"), (["1.3"], "1.3")],
 )
-async def test_the_cookie_serves_this_sites_pages_only(
-    alice: User, origin: str | None, status: int
+async def test_the_published_clients_version_is_answered(
+    alice: User, offered: list[str], chosen: str
 ) -> None:
-    """`None`: this server's own origin."""
-    headers = {"Cookie": f"ZM_AUTH_TOKEN={alice.token}", "Origin": origin or alice.url}
-    if status == 101:
-        async with websocket(alice, headers=headers) as socket:
-            assert (await socket.receive_json())["type"] == "websocketConnected"
-        return
-    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-        await websocket(alice, headers=headers)
-    assert refused.value.status == status
+    """A browser that offered something closes a socket to which nothing is answered (WHATWG WebSockets, section 3)."""
+    async with websocket(alice, protocols=offered) as socket:
+        assert socket.protocol == chosen
+        assert (await socket.receive_json())["type"] == "websocketConnected"
+
+
+@pytest.mark.parametrize("offered", ["mqtt", "1.6.2.4.5", "v1, graphql-ws"])
+async def test_other_subprotocols_are_refused_in_words(alice: User, offered: str) -> None:
+    headers = {
+        **alice.headers,
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "x3JJHMbDL1EzLkh9GBhXDw==",
+        "Sec-WebSocket-Protocol": offered,
+    }
+    async with alice.session.get(f"{alice.url}/events", headers=headers) as response:
+        assert response.status == 400
+        assert "parley" in (await response.json())["message"]
 
 
 @pytest.mark.parametrize(

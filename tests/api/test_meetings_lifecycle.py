@@ -77,7 +77,6 @@ async def test_what_is_not_set_is_left_out(api: Api) -> None:
         ({}, "name"),
         ({"name": "x"}, "meetingType"),
         ({"meetingType": "permanent"}, "name"),
-        ({"name": "", "meetingType": "permanent"}, "$.name"),
         ({"name": "a\0b", "meetingType": "permanent"}, "$.name"),
         ({"name": 1, "meetingType": "permanent"}, "$.name"),
         ({"name": "x", "meetingType": "weekly"}, "$.meetingType"),
@@ -87,6 +86,10 @@ async def test_what_is_not_set_is_left_out(api: Api) -> None:
         ({"name": "x", "meetingType": "scheduled", "expiration": "soon"}, "$.expiration"),
         ({"name": "x", "meetingType": "scheduled", "expiration": "2031-05-01T12:00:00"}, "$.exp"),
         ({"name": "x", "meetingType": "scheduled", "expiration": 5}, "$.expiration"),
+        (
+            {"name": "x", "meetingType": "scheduled", "expiration": "2020-01-01T00:00:00Z"},
+            "$.expiration: must be in the future",
+        ),
         (
             {"name": "x", "meetingType": "scheduled", "expiration": "0001-01-01T00:00:00+05:00"},
             "expi",
@@ -196,6 +199,28 @@ async def test_outsiders_change_nothing(api: Api, action: str) -> None:
     assert await alice.seen() == []
 
 
+async def test_a_guest_who_was_let_in_ends_nothing(api: Api) -> None:
+    alice, bob = await api.people("alice", "bob")
+    path = await alice.started_meeting("scheduled")
+    await alice.join(path)
+    assert await bob.join(path) == "WAITING"
+    assert (await alice.post(f"{path}/queue/{bob.id}", {})).status == 204, "accepted, if not said"
+    assert await bob.join(path) == "ACCEPTED"
+    before = await alice.state(path)
+    for method, action in (("POST", "/stop"), ("DELETE", "")):
+        refused = await bob.call(method, f"{path}{action}")
+        assert (refused.status, refused.code) == (403, "not_a_moderator")
+    assert await alice.state(path) == before
+    await alice.put(f"{path}/members/{bob.id}", {"userType": "moderator"})
+    assert (await bob.post(f"{path}/stop")).status == 200
+    assert (await bob.delete(path)).status == 204
+
+
+async def test_a_room_of_two_has_no_name(api: Api) -> None:
+    created = await api.person("alice").post("/meetings", {"name": "", "meetingType": "permanent"})
+    assert (created.status, created.json["name"]) == (200, "")
+
+
 async def test_delete_tells_everyone(api: Api) -> None:
     alice, bob, carol = await api.people("alice", "bob", "carol")
     path = await alice.started_meeting("scheduled")
@@ -204,7 +229,8 @@ async def test_delete_tells_everyone(api: Api) -> None:
     await carol.join(path)
     await alice.seen()
     assert (await carol.delete(path)).status == 403
-    assert (await bob.delete(path)).status == 204
+    assert (await bob.delete(path)).status == 403
+    assert (await alice.delete(path)).status == 204
     assert kinds(await alice.seen()) == ["STOPPED", "DELETED"]
     assert kinds(await bob.seen())[-2:] == ["STOPPED", "DELETED"]
     assert kinds(await carol.seen()) == ["STOPPED", "DELETED"]

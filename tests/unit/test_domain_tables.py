@@ -173,6 +173,33 @@ def test_who_decides_about_the_queue(
     assert item.audience.queues == {HERE}
 
 
+@pytest.mark.parametrize(
+    ("kind", "command", "standing", "may"),
+    [
+        (kind, command, standing, standing == "moderator" or (kind_lets_members and member))
+        for kind in MeetingType
+        for command in (lifecycle.Stop, lifecycle.Delete)
+        for standing in get_args(admission.Standing)
+        for member in [standing == "member" and command is lifecycle.Stop]
+        for kind_lets_members in [kind is MeetingType.PERMANENT]
+    ],
+)
+def test_who_ends_a_meeting(
+    kind: MeetingType,
+    command: type[lifecycle.Stop | lifecycle.Delete],
+    standing: admission.Standing,
+    may: bool,
+) -> None:
+    """Moderators; and a permanent meeting is stopped, not deleted, by any member."""
+    if may:
+        after, told = decide(meeting(kind), command(by=WHO[standing]), NOW)
+        assert told
+        assert (after is None) == (command is lifecycle.Delete)
+        return
+    with pytest.raises(Forbidden):
+        decide(meeting(kind), command(by=WHO[standing]), NOW)
+
+
 def test_nobody_is_let_in_who_does_not_wait() -> None:
     command = waiting_room.UpdateQueued(by=OWNER, user=MEMBER, status=QueueUpdateStatus.ACCEPTED)
     with pytest.raises(NotFound):

@@ -36,6 +36,7 @@ def operations(service: ChannelService, settings: Settings) -> list[Operation]:
             method="GET",
             path="/channels/{queueId}/events",
             handler=views.poll,
+            head=views.look,
             summary="Wait for events",
             description=(
                 "Answers once there are events, or without any after `timeout` seconds. Asking for `ack` + 1 "
@@ -94,7 +95,8 @@ def operations(service: ChannelService, settings: Settings) -> list[Operation]:
             description=(
                 "The first frame is `websocketConnected` with the queueId of a new channel, or of the one "
                 "resumed by `queueId`. A page gives its token as the subprotocol `bearer.<token>`, beside "
-                "`parley`, or as `access_token` in the query."
+                "`parley`, or as `access_token` in the query. A client of the published API may offer its version "
+                "(`1.6.2`) as the subprotocol, and gets it back; events keep their names."
             ),
             tag="channels",
             parameters=[
@@ -113,7 +115,7 @@ def operations(service: ChannelService, settings: Settings) -> list[Operation]:
             ],
             returns={101: None},
             refuses={
-                400: "not a WebSocket handshake, or `after` is not a number",
+                400: "not a WebSocket handshake, no subprotocol that we speak, or `after` is not a number",
                 403: "another site's page, with the cookie",
                 404: _NOT_YOURS,
             },

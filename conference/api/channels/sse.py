@@ -9,7 +9,7 @@ import asyncio
 from uuid import UUID
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from conference.api.auth import caller
 from conference.api.body import path_id
@@ -42,6 +42,9 @@ class SseView:
         queue_id = path_id(request, "queueId")
         position = query.last_event_id(request)
         user_id = caller(request).user_id
+        if request.method == hdrs.METH_HEAD:
+            await self._service.require_own(queue_id, user_id)
+            return web.Response(headers=_HEADERS)
         async with self._service.follow(queue_id, user_id, request.transport) as following:
             holds = await following.begin(position)
             response = web.StreamResponse(headers=_HEADERS)

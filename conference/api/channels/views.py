@@ -34,6 +34,11 @@ class ChannelViews:
         await self._service.going(path_id(request, "queueId"), caller(request).user_id)
         return no_content()
 
+    async def look(self, request: web.Request) -> web.Response:
+        """HEAD of what GET waits for: nobody's poll ends for it."""
+        await self._service.require_own(path_id(request, "queueId"), caller(request).user_id)
+        return web.Response(headers=_HEADERS)
+
     async def poll(self, request: web.Request) -> web.Response:
         queue_id = path_id(request, "queueId")
         ack = query.ack(request)

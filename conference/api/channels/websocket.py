@@ -7,22 +7,23 @@ section 5.5.2) that carries their position; the pong proves that the client has 
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import urlsplit
+import re
 from uuid import UUID
 
 import msgspec
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
-from conference.api.auth import bearer, caller
+from conference.api.auth import caller, is_token
 from conference.api.body import uuid
 from conference.api.channels import query
 from conference.bus.streams import Restart
-from conference.errors import BadRequest, Forbidden, NotFound, PollReplaced, Unavailable
+from conference.errors import BadRequest, NotFound, PollReplaced, Unavailable
 from conference.services.channels import ChannelService, Following
 from schemas.channels import Ping, Pong, StreamResync, WebsocketConnected
 
 SUBPROTOCOL = "parley"
 """Chosen when offered. A browser offers it beside `bearer.<token>`, which must not be echoed."""
+_VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){1,2}")
 PING_INTERVAL = 30.0
 """Seconds between protocol pings to a client that gets no events."""
 REPLACED = 4409
@@ -41,14 +42,13 @@ class WebsocketView:
         self._ping_interval = ping_interval
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        _refuse_foreign_page(request)
         user_id = caller(request).user_id
         resumed = _queue_id(request)
         position = query.position(request, "after") if resumed else None
         socket = web.WebSocketResponse(
-            protocols=(SUBPROTOCOL,), autoping=False, max_msg_size=_LARGEST_FRAME
+            protocols=_subprotocols(request), autoping=False, max_msg_size=_LARGEST_FRAME
         )
-        if not socket.can_prepare(request):
+        if request.method != hdrs.METH_GET or not socket.can_prepare(request):
             raise BadRequest("this address takes WebSocket connections only", code="no_websocket")
         queue_id = resumed or await self._service.open(user_id)
         async with self._service.follow(queue_id, user_id, request.transport) as following:
@@ -169,10 +169,18 @@ def _queue_id(request: web.Request) -> UUID | None:
     return found
 
 
-def _refuse_foreign_page(request: web.Request) -> None:
-    """Another site's page can open a WebSocket here, and the browser adds the cookie; but it says who asks."""
-    origin = request.headers.get("Origin")
-    if origin is None or bearer(request) is not None:
-        return
-    if urlsplit(origin).netloc != request.host:
-        raise Forbidden("another site may not act with this cookie", code="cross_site")
+def _subprotocols(request: web.Request) -> tuple[str, ...]:
+    """Those that may be chosen; a browser closes the socket when it offered some and none is.
+
+    Clients of the published API offer their version. Raises BadRequest when there are only others.
+    """
+    offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL)
+    if offered is None:
+        return ()
+    names = [name.strip() for name in offered.split(",")]
+    known = (SUBPROTOCOL, *(name for name in names if _VERSION.fullmatch(name)))
+    if any(name in known or is_token(name) for name in names):
+        return known
+    raise BadRequest(
+        f"none of these subprotocols is spoken here; offer {SUBPROTOCOL}", code="bad_subprotocol"
+    )

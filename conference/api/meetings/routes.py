@@ -154,7 +154,7 @@ def _meetings(views: MeetingViews) -> list[Operation]:
             parameters=[_MEETING],
             returns={204: None},
             refuses={
-                403: f"{_NOT_MEMBER}; an online meeting: you are not its owner",
+                403: f"{_NOT_MODERATOR}; an online meeting: you are not its owner",
                 404: _NO_MEETING,
             },
         ),
@@ -179,7 +179,7 @@ def _meetings(views: MeetingViews) -> list[Operation]:
             parameters=[_MEETING],
             returns={200: wire.Meeting},
             refuses={
-                403: f"{_NOT_MEMBER}; an online meeting: you are not a moderator",
+                403: f"{_NOT_MEMBER}; a scheduled or online meeting: you are not a moderator",
                 404: _NO_MEETING,
             },
         ),

@@ -87,6 +87,8 @@ class Dispatch:
         _check_path(params)
         application = await self._application(endpoint, caller, params)
         self._check_caller(endpoint, caller)
+        if endpoint.waits and asked.method == "HEAD":
+            return Answered(status=200)  # GET's answer is not known before its time
         call = self._call(endpoint, asked, params, caller, application)
         reply = await self._viewed(endpoint, call)
         return _answered(endpoint, asked, call, reply, form)

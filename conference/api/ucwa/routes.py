@@ -85,5 +85,4 @@ def _operation(endpoint: Endpoint, name: str, handler: Handler) -> Operation:
         refuses=description.REFUSES,
         problem=Fault,
         public=endpoint.public,
-        head=endpoint.method == "GET" and not endpoint.waits,
     )

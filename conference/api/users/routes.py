@@ -42,7 +42,7 @@ def operations(users: UserService) -> list[Operation]:
                     name="userIds",
                     place="query",
                     type=list[UUID],
-                    description=f"separated by commas, at most {AT_ONCE}",
+                    description=f"separated by commas, or one each time; at most {AT_ONCE}",
                     required=True,
                     style={"style": "form", "explode": False},
                 )
@@ -66,10 +66,11 @@ class UserViews:
 
 
 def _ids(request: web.Request) -> set[UUID]:
-    text = request.query.get("userIds")
-    if text is None:
+    """Named several times, or with commas in between, or both. Raises BadRequest."""
+    texts = request.query.getall("userIds", None)
+    if texts is None:
         raise BadRequest("userIds: missing", code="no_user_ids")
-    parts = [part.strip() for part in text.split(",") if part.strip()]
+    parts = [part.strip() for text in texts for part in text.split(",") if part.strip()]
     if len(parts) > AT_ONCE:
         raise BadRequest(f"userIds: more than {AT_ONCE}", code="too_many_ids")
     ids = [uuid(part) for part in parts]
