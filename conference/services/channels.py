@@ -92,7 +92,7 @@ class ChannelService:
 
         Raises NotFound for a channel that is not the user's.
         """
-        await self._check_owner(queue_id, user_id)
+        await self.require_own(queue_id, user_id)
         await self._bus.expire(queue_id, self._grace, min(BACK_WITHIN, self._grace))
 
     async def poll(
