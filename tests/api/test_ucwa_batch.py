@@ -119,17 +119,18 @@ async def test_parts_have_bodies_and_conditions(alice: Program) -> None:
         alice,
         part(f"GET {alice.application} HTTP/1.1\nIf-None-Match: {etag}\n\n"),
         part(f"{create}json\n\n{inputs}"),
-        part(f"{create}json\nData: {inputs}\n\n"),
+        part(f"POST /ucwa/v1/applications HTTP/1.1\nData: {inputs}\n\n"),
+        part(f"{create}vnd.microsoft.com.ucwa+json\nData: {inputs}\n\n"),
         part(f"{create}xml\nAccept: application/xml\n\n{xml}"),
         part(f"DELETE {alice.application} HTTP/1.1\n\n"),
         part(f"GET {alice.application} HTTP/1.1\n\n"),
     )
-    same, created, again, in_xml, deleted, gone = responses(answer)
+    same, created, again, typed, in_xml, deleted, gone = responses(answer)
     assert (same.status, same.raw) == (304, "")
     assert created.status == 201
     assert created.headers["location"]
     assert "set-cookie" not in created.headers
-    assert (again.status, in_xml.status) == (200, 200)
+    assert (again.status, typed.status, in_xml.status) == (200, 200, 200)
     assert again.json["etag"] == in_xml.json["etag"] == created.json["etag"]
     assert (deleted.status, deleted.raw) == (204, "")
     assert (gone.status, gone.json["subcode"]) == (404, "ApplicationNotFound")

@@ -379,11 +379,13 @@ async def test_strict_mode_wants_a_condition_and_the_token() -> None:
         check(await alice.put(thing, body), "application/json", 428, "PreconditionRequired")
         refused = await alice.put(thing, body, If_Match="1")
         check(refused, "application/json", 412, "PreconditionFailed")
+        weak = await alice.put(thing, body, If_Match=f'W/"{faults.etag}"')
+        check(weak, "application/json", 412, "PreconditionFailed")
         assert faults.changed == 0
         for condition in (
             faults.etag,
             f'"{faults.etag}"',
-            f'W/"{faults.etag}"',
+            f'W/"{faults.etag}", "{faults.etag}"',
             "*",
             f"1,{faults.etag}",
         ):

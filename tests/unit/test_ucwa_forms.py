@@ -199,6 +199,10 @@ def test_what_is_in_the_body_wins_over_the_query() -> None:
         b'{"a": ["\\uffff"]}',
         b"{" + b",".join(b'"%d":1' % n for n in range(1001)) + b"}",
         b"[" * 100_000,
+        b'{"a": 1, "a": 1}',
+        b'{"_links": {"a": 1, "a": 1}}',
+        b"\xef\xbb\xbf\xef\xbb\xbf{}",
+        "{}".encode("utf-16"),
     ],
 )
 def test_json_that_is_not_read(body: bytes) -> None:
@@ -226,8 +230,13 @@ OUTSIDE = b"""<!DOCTYPE i [<!ENTITY x SYSTEM "file:///etc/passwd">]>
         b"<input>" + b"<a>" * 50_000,
         b"<input><property>no name</property></input>",
         b'<input><property name="">no name</property></input>',
-        b"<resource/>",
+        b"<other/>",
+        b"<link/>",
+        b"<resources/>",
         b"<input>",
+        b"<resource>",
+        b'<input><property name="a">1</property><property name="a">1</property></input>',
+        b'<input><property name="a">1</property><propertyList name="a"/></input>',
         b"<input></output>",
         b"{}",
         b"\xff\xfe<",
@@ -256,6 +265,58 @@ def test_xml_skips_what_is_no_input() -> None:
         "application/xml",
     )
     assert dict(found.items()) == {"id": "917823 & <more>", "deep": "", "tags": ["a", ""]}
+
+
+def test_xml_may_be_a_resource_that_was_read() -> None:
+    """Of what it embeds and links to nothing is taken; its own properties are."""
+    found = body_inputs(
+        b"""\xef\xbb\xbf<?xml version="1.0" encoding="utf-8"?>
+        <resource rel="group" href="/g/1" xmlns="https://schemas.microsoft.com/rtc/2012/03/ucwa">
+          <link rel="groupContacts" href="/g/1/contacts" title="all"/>
+          <property name="rel">group</property>
+          <property name="name">Friends</property>
+          <propertyList name="tags"><item>a</item></propertyList>
+          <resource rel="contact" href="/c">
+            <link rel="contactPhoto" href="/c/photo"/>
+            <property name="name">Bob</property>
+            <propertyList name="tags"><item>b</item></propertyList>
+            <resource rel="inner" href="/i"><property name="deep">1</property></resource>
+          </resource>
+          <property name="id">1</property>
+        </resource>""",
+        "application/xml",
+    )
+    assert dict(found.items()) == {"rel": "group", "name": "Friends", "tags": ["a"], "id": "1"}
+
+
+def test_null_in_xml() -> None:
+    found = body_inputs(
+        b"""<input xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
+        <property name="a" xsi:nil="true"/><propertyList name="b" xsi:nil="1"/>
+        <property name="c"/></input>""",
+        "application/xml",
+    )
+    assert ("a" in found, found.text("a"), found.texts("b"), found.text("c")) == (
+        True,
+        None,
+        None,
+        "",
+    )
+
+
+def test_json_may_begin_with_a_mark() -> None:
+    body = b'\xef\xbb\xbf{"a": "b"}'
+    assert body_inputs(body, "application/json;charset=UTF-8").text("a") == "b"
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_names_that_differ_in_case_alone(written: Callable[[Any], Inputs]) -> None:
+    """One of them would get lost, and nobody could say which."""
+    for names in (("Color", "color"), ("subject", "SUBJECT")):
+        with pytest.raises(BadRequest) as refused:
+            written(dict.fromkeys(names, "x"))
+        assert refused.value.code == "ParameterValidationFailure"
+        assert list((refused.value.details or {})["parameters"]) == [names[1]]
 
 
 @pytest.mark.parametrize(
@@ -490,23 +551,29 @@ def test_an_etag_is_of_properties_and_links() -> None:
 
 
 @pytest.mark.parametrize(
-    ("condition", "names"),
+    ("condition", "strong", "weak"),
     [
-        ('"31"', True),
-        ("31", True),
-        ('W/"31"', True),
-        ('"1", "31"', True),
-        ("1,31", True),
-        ("*", True),
-        ('"*"', True),
-        ('"3"', False),
-        ("310", False),
-        ("", False),
-        ("dee2eaf8-7ad8-474c-a557-5dc070f8fccc", False),
+        ('"31"', True, True),
+        ("31", True, True),
+        ('W/"31"', False, True),
+        ("W/31", False, True),
+        ('W/"31", "31"', True, True),
+        ('"31", W/"31"', True, True),
+        ('W/"1", W/"31"', False, True),
+        ('"1", "31"', True, True),
+        ("1,31", True, True),
+        (', ,"31",', True, True),
+        ("*", True, True),
+        ('"*"', True, True),
+        ('"3"', False, False),
+        ("310", False, False),
+        ("", False, False),
+        ("dee2eaf8-7ad8-474c-a557-5dc070f8fccc", False, False),
     ],
 )
-def test_conditions(condition: str, names: bool) -> None:
-    assert etags.names(condition, "31") is names
+def test_conditions(condition: str, strong: bool, weak: bool) -> None:
+    assert etags.matches(condition, "31") is strong
+    assert etags.is_known(condition, "31") is weak
 
 
 def test_a_put_token_is_a_guid_with_a_request() -> None:

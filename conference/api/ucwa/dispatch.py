@@ -171,12 +171,13 @@ class Dispatch:
         return found
 
     def _condition(self, asked: Asked) -> Callable[[str], None]:
-        given = asked.headers.get("If-Match")
+        lines = asked.headers.getall("If-Match", [])
+        given = ",".join(lines) if lines else None
 
         def require_match(current: str) -> None:
             if given is None and self._strict:
                 raise PreconditionRequired("GET the resource, and pass its etag as If-Match")
-            if given is not None and not etags.names(given, current):
+            if given is not None and not etags.matches(given, current):
                 raise PreconditionFailed("the resource has changed since: GET it again")
 
         return require_match
@@ -224,10 +225,10 @@ def _answered(endpoint: Endpoint, asked: Asked, call: Call, reply: Reply, form: 
 
 def _is_known(asked: Asked, reply: Reply) -> bool:
     """Whether the client has this copy (RFC 9110 section 13.1.2)."""
-    condition = asked.headers.get("If-None-Match")
-    if asked.method not in ("GET", "HEAD") or condition is None or reply.etag is None:
+    condition = ",".join(asked.headers.getall("If-None-Match", []))
+    if asked.method not in ("GET", "HEAD") or not condition or reply.etag is None:
         return False
-    return etags.names(condition, reply.etag)
+    return etags.is_known(condition, reply.etag)
 
 
 def _body(reply: Reply, place: Place, form: Form) -> tuple[bytes, str]:

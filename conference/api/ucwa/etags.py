@@ -26,16 +26,31 @@ def tagged(resource: Resource) -> Resource:
     return msgspec.structs.replace(resource, etag=of(resource))
 
 
-def listed(condition: str) -> list[str]:
-    """The tags of an If-Match or If-None-Match: quoted or not, weak or not (RFC 9110 section 8.8.3)."""
-    parts = (part.strip().removeprefix("W/") for part in condition.split(","))
-    return [part.strip('"') for part in parts if part]
+_WEAK = "W/"
 
 
-def names(condition: str, etag: str) -> bool:
-    """Whether a condition names the tag, or any (`*`)."""
-    tags = listed(condition)
-    return "*" in tags or etag in tags
+def matches(condition: str, etag: str) -> bool:
+    """Whether an If-Match names the tag, or any (`*`). By strong comparison: a weak tag is never the same as another
+    (RFC 9110 sections 8.8.3.2 and 13.1.1)."""
+    return any(
+        part in ("*", etag)
+        for part in map(_opaque, _parts(condition))
+        if not part.startswith(_WEAK)
+    )
+
+
+def is_known(condition: str, etag: str) -> bool:
+    """Whether an If-None-Match names the tag, or any. By weak comparison (RFC 9110 section 13.1.2)."""
+    return any(_opaque(part.removeprefix(_WEAK)) in ("*", etag) for part in _parts(condition))
+
+
+def _parts(condition: str) -> list[str]:
+    return [part.strip() for part in condition.split(",")]
+
+
+def _opaque(tag: str) -> str:
+    """Quoted or not: clients write either. Our tags have neither quote nor comma."""
+    return tag.strip('"')
 
 
 def put_token(*parts: str) -> dict[str, str]:

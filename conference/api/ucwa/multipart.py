@@ -105,12 +105,17 @@ def _part(raw: bytes) -> Part:
     if line is None:
         raise _failure("a part begins with no request line, as GET /path HTTP/1.1")
     headers = _headers(lines)
-    data = headers.pop("Data", "")
+    data = headers.pop("Data", "").encode()
+    if data and not body.strip():
+        body = data
+        headers.setdefault(
+            "Content-Type", "application/json"
+        )  # the client that sends it has no other
     return Part(
         method=line[1].upper(),
         target=line[2],
         headers=CIMultiDictProxy(headers),
-        body=body.strip() or data.encode("utf-8"),
+        body=body.strip(),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from json import JSONDecodeError, JSONDecoder
 from typing import TypeGuard
 
 import msgspec
@@ -12,8 +13,26 @@ from conference.errors import BadRequest
 
 _NAMES_MOST = 1000
 
+_BOM = b"\xef\xbb\xbf"
+"""Some libraries write it, and a parser may ignore it (RFC 8259 section 8.1)."""
+
 _decoder = msgspec.json.Decoder(float_hook=str)
 """No input is a fraction; a free property that is one keeps the digits as they were written."""
+
+
+class _Twice(Exception):
+    """A name stands twice in one object, so that readers differ in what they find (RFC 8259 section 4)."""
+
+
+def _check_single(pairs: list[tuple[str, object]]) -> None:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise _Twice(name)
+        seen.add(name)
+
+
+_single_names = JSONDecoder(object_pairs_hook=_check_single, parse_int=str, parse_float=str)
 
 
 def inputs(body: bytes) -> tuple[Mapping[str, Given], Collection[str]]:
@@ -21,9 +40,15 @@ def inputs(body: bytes) -> tuple[Mapping[str, Given], Collection[str]]:
 
     Raises BadRequest (DeserializationFailure).
     """
+    text = body.removeprefix(_BOM)
     try:
-        found = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        found = _decoder.decode(text)
+        _single_names.decode(text.decode())
+    except _Twice as error:
+        raise _failure(f"{error} is given twice") from None
+    except RecursionError:
+        raise _failure("the body is nested too deep") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, JSONDecodeError) as error:
         raise _failure(f"the body is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise _failure("the body must be a JSON object")

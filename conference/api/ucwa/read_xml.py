@@ -13,11 +13,14 @@ from conference.errors import BadRequest
 
 _DEEPEST = 20
 _NAMES_MOST = 1000
+_OUTERMOST = ("input", "resource")
+_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 
 
 def inputs(body: bytes) -> Mapping[str, Given]:
     """`<input><property name="a">1</property><propertyList name="b"><item>x</item></propertyList></input>`, in
-    UCWA's namespace or none; values are texts. Other elements are skipped.
+    UCWA's namespace or none; values are texts. Other elements are skipped, so that a resource that was read and
+    edited can be sent back as it is: its outermost element is `<resource>`, and links and inner resources are in it.
 
     Raises BadRequest (DeserializationFailure).
     """
@@ -43,6 +46,7 @@ class _Reader:
         self.found: dict[str, Given] = {}
         self._path: list[str] = []
         self._name: str | None = None
+        self._nil = False
         self._items: list[str] = []
         self._text: list[str] = []
 
@@ -51,18 +55,19 @@ class _Reader:
         self._path.append(local)
         if len(self._path) > _DEEPEST:
             raise failure(f"the body is nested deeper than {_DEEPEST} elements")
-        if self._path == ["input"]:
-            return
-        if len(self._path) == 1:
-            raise failure("the body's outermost element must be <input>")
+        if len(self._path) == 1 and local not in _OUTERMOST:
+            raise failure("the body's outermost element must be <input> or <resource>")
         if len(self._path) == 2 and local in ("property", "propertyList"):
             self._begin(attributes.get("name"))
+            self._nil = attributes.get(_NIL) in ("true", "1")
         if self._holds_value():
             self._text = []
 
     def _begin(self, name: str | None) -> None:
         if not name:
             raise failure("a property has no name")
+        if name in self.found:
+            raise failure(f"{name} is given twice")
         if len(self.found) >= _NAMES_MOST:
             raise failure(f"the body has more than {_NAMES_MOST} properties")
         self._name, self._items = name, []
@@ -86,7 +91,7 @@ class _Reader:
 
     def _keep(self, value: Given) -> None:
         if self._name is not None:
-            self.found[self._name] = value
+            self.found[self._name] = None if self._nil else value
         self._name = None
 
     def close(self) -> None:

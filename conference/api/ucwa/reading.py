@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from multidict import MultiMapping
 
 from conference.api.ucwa import negotiate, read_json, read_xml
-from conference.api.ucwa.inputs import Given, Inputs
+from conference.api.ucwa.inputs import Given, Inputs, wrong
 from conference.errors import BadRequest
 
 _UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -40,12 +40,22 @@ def is_fit(text: str) -> bool:
 
 
 def _checked(given: Mapping[str, Given], unfit: Collection[str] = ()) -> Inputs:
+    _check_names([*given, *unfit])
     for name, value in given.items():
         if not all(is_fit(text) for text in _texts(name, value)):
             raise BadRequest(
                 "the request has characters that no text has", code="DeserializationFailure"
             )
     return Inputs(given, unfit)
+
+
+def _check_names(names: Collection[str]) -> None:
+    """Names have no case, so that of two that differ in nothing else one would get lost."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            raise wrong(name, f"is given twice, also as {other}: names have no case")
 
 
 def _texts(name: str, value: Given) -> Iterable[str]:
