@@ -17,8 +17,8 @@ StopReason = Literal["last_left", "unused", "deleted"]
 """Why a meeting stopped; none: somebody stopped it. `unused`: nobody was in it for long."""
 LeaveReason = Literal["removed", "lost", "replaced"]
 """Why somebody is out; none: they left. `lost`: nobody read their channel any more, or it was closed."""
-RejectReason = Literal["withdrawn", "lost"]
-"""Why nobody waits any more; none: a moderator turned them away."""
+RejectReason = Literal["withdrawn", "lost", "timed_out"]
+"""Why nobody waits any more; none: a moderator turned them away. `timed_out`: nobody let them in for long."""
 
 
 class Event(Wire, frozen=True, kw_only=True, tag_field="type"):

@@ -5,6 +5,7 @@ Names follow the UCWA resources conversation, participant and onlineMeetingInvit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -19,6 +20,16 @@ class ConversationState(Term):
     IN_LOBBY = "InLobby"
     CONFERENCED = "Conferenced"
     DISCONNECTED = "Disconnected"
+
+
+class InvitationState(Term):
+    """`CONNECTING` also in the lobby. `DECLINED`: by a leader; `CANCELLED`: by its user."""
+
+    CONNECTING = "Connecting"
+    CONNECTED = "Connected"
+    DECLINED = "Declined"
+    CANCELLED = "Cancelled"
+    FAILED = "Failed"
 
 
 class Importance(Term):
@@ -107,18 +118,20 @@ class InvitationView(Wire, frozen=True, kw_only=True):
     anonymous_display_name: str = ""
 
 
-Ending = Literal["Denied", "Ejected", "Ended", "Canceled", "Removed"]
+Ending = Literal["Denied", "Ejected", "Ended", "Canceled", "Removed", "Timeout"]
 """Why a conversation is over: the subcode of the reason."""
 
 
 class ConversationNews(MeetingEvent, frozen=True, kw_only=True, tag="UCWA_CONVERSATION"):
-    """`people`: those whom the steps are about; `contacts`: of them, whom the viewer finds among people.
+    """`people`: those whom the steps are about; `contacts`: of them, whom the viewer finds among people; `gone`: the
+    names of those who are not there any more.
     `conversation` is None once it is over; `ending` says why, unless its user ended it."""
 
     viewer: UUID
     steps: tuple[Step, ...]
     conversation: ConversationView | None = None
     people: tuple[Person, ...] = ()
+    gone: Mapping[UUID, str] = {}
     contacts: tuple[UUID, ...] = ()
     invitation: InvitationView | None = None
     ending: Ending | None = None

@@ -13,7 +13,7 @@ What is told is the difference between two sights. Replaying it gives the collec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -24,7 +24,7 @@ from conference.domain.access_list import RemoveMember
 from conference.domain.admission import Join
 from conference.domain.leaving import ChannelGone, Eject, Leave
 from conference.domain.meeting import Command, Meeting, Participant
-from conference.domain.waiting_room import UpdateQueued
+from conference.domain.waiting_room import TimeOut, UpdateQueued
 from schemas.terms import QueueStatus
 from schemas.ucwa_conversations import (
     ConversationState,
@@ -280,6 +280,11 @@ def _step(
     return Step(what=what, type=kind, user_id=user, inside=inside)
 
 
+def gone(steps: Iterable[Step]) -> set[UUID]:
+    """Whom the steps tell the end of."""
+    return {step.user_id for step in steps if step.user_id is not None and step.type == "deleted"}
+
+
 # --- why it is over ---------------------------------------------------------------------------
 
 
@@ -290,6 +295,8 @@ def ending(
     match command:
         case ChannelGone(queue_id=queue_id) if queue_id == conversation.queue_id:
             return None
+        case TimeOut(queue_id=queue_id) if queue_id == conversation.queue_id:
+            return "Timeout"
         case UpdateQueued(by=by, user=user) if user == conversation.user_id:
             return "Canceled" if by == user else "Denied"
         case Eject(user=user) if user == conversation.user_id:

@@ -31,6 +31,7 @@ RULES: dict[type[Command], Rule] = {
     admission.Join: admission.join,
     leaving.Leave: leaving.leave,
     waiting_room.UpdateQueued: waiting_room.update_queued,
+    waiting_room.TimeOut: waiting_room.time_out,
     leaving.Eject: leaving.eject,
     leaving.ChannelGone: leaving.channel_gone,
     access_list.SetMember: access_list.set_member,

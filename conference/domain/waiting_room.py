@@ -40,6 +40,20 @@ class UpdateQueued(Command, frozen=True, kw_only=True):
     status: QueueUpdateStatus
 
 
+class TimeOut(Command, frozen=True, kw_only=True):
+    """Whoever waits with this channel has waited for too long."""
+
+    queue_id: UUID
+
+
+def time_out(meeting: Meeting, command: TimeOut, now: datetime) -> Change:
+    """One who was let in meanwhile is left alone."""
+    for entry in meeting.queue.values():
+        if entry.queue_id == command.queue_id and entry.status is QueueStatus.WAITING:
+            return reject(meeting, entry, now, "timed_out")
+    return meeting, []
+
+
 def update_queued(meeting: Meeting, command: UpdateQueued, now: datetime) -> Change:
     """Raises Forbidden for others than moderators and the one who withdraws, NotFound if not queued."""
     rejected = command.status is QueueUpdateStatus.REJECTED

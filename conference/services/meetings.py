@@ -185,6 +185,10 @@ class MeetingService:
         entries = meeting.queue.values()
         return [entry.user_id for entry in entries if entry.status is QueueStatus.WAITING]
 
+    async def time_out(self, meeting_id: UUID, queue_id: UUID) -> None:
+        """Whoever still waits with this channel waits no longer."""
+        await self._apply(meeting_id, waiting_room.TimeOut(queue_id=queue_id))
+
     async def update_queued(
         self, by: UUID, meeting_id: UUID, user: UUID, status: QueueUpdateStatus
     ) -> None:

@@ -207,7 +207,9 @@ async def test_let_in(alice: Program, bob: Program, waiting: Waiting) -> None:
 async def test_turned_away(alice: Program, bob: Program, waiting: Waiting) -> None:
     (person,) = await in_lobby(alice, waiting.alices)
     assert (await alice.post(person["_links"]["reject"]["href"])).status == 204
-    assert await news(alice) == ["deleted participant in lobby", "deleted participant"]
+    gone = await alice.events()
+    assert told(gone) == ["deleted participant in lobby", "deleted participant"]
+    assert [event["link"]["title"] for event in gone] == ["Bob", "Bob"]
     events = await bob.events()
     assert told(events) == [
         "completed onlineMeetingInvitation",
@@ -216,6 +218,7 @@ async def test_turned_away(alice: Program, bob: Program, waiting: Waiting) -> No
     ]
     assert events[0]["status"] == "Failure"
     assert events[0]["reason"]["subcode"] == "Denied"
+    assert events[0]["_embedded"]["onlineMeetingInvitation"]["state"] == "Declined"
     assert events[2]["reason"]["subcode"] == "Denied"
     for address in (waiting.bobs.href, events[0]["link"]["href"]):
         assert (await bob.get(address)).status == 404
@@ -244,6 +247,7 @@ async def test_withdrawing(alice: Program, bob: Program, waiting: Waiting, way: 
         "deleted conversation",
     ]
     assert (events[0]["status"], events[0]["reason"]["subcode"]) == ("Failure", "Canceled")
+    assert events[0]["_embedded"]["onlineMeetingInvitation"]["state"] == "Cancelled"
     assert await news(alice) == ["deleted participant in lobby", "deleted participant"]
 
 

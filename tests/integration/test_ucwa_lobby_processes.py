@@ -335,8 +335,10 @@ async def test_nobody_waits_for_ever(database_url: str, redis_url: str, tmp_path
         uri = await scheduled(alice)
         alices = await joined(alice, uri)
         assert (await join(bob, uri)).status == 201
-        await asyncio.wait_for(_follow(bob, {"deleted conversation"}), WITHIN)
-        assert bob.told[-3] == "completed onlineMeetingInvitation"
+        completed = await bob.until("onlineMeetingInvitation", "completed")
+        assert completed["status"] == "Failure"
+        assert (completed["reason"]["code"], completed["reason"]["subcode"]) == ("Timeout",) * 2
+        assert completed["_embedded"]["onlineMeetingInvitation"]["state"] == "Failed"
         await alice.catch_up()
         await alice.agrees(alices.href)
 

@@ -21,7 +21,7 @@ from conference.domain.leaving import ChannelGone, Eject, Leave
 from conference.domain.lifecycle import Delete, Start, Stop
 from conference.domain.media import Relocate, SetAudio
 from conference.domain.meeting import Command, Meeting
-from conference.domain.waiting_room import UpdateQueued
+from conference.domain.waiting_room import TimeOut, UpdateQueued
 from conference.errors import DomainError
 from schemas.terms import MeetingType, QueueUpdateStatus, UserType
 from schemas.ucwa_conversations import (
@@ -328,6 +328,7 @@ def test_the_view_from_the_lobby_gives_nothing_away() -> None:
 ENDINGS: list[tuple[UUID, Command, str | None]] = [
     (CAROL, REJECT, "Denied"),
     (CAROL, UpdateQueued(by=CAROL, user=CAROL, status=REJECTED), "Canceled"),
+    (CAROL, TimeOut(queue_id=queue_of(CAROL)), "Timeout"),
     (BOB, Leave(by=BOB), None),
     (BOB, ChannelGone(queue_id=queue_of(BOB)), None),
     (BOB, Eject(by=ALICE, user=BOB), "Ejected"),

@@ -32,13 +32,14 @@ from schemas.ucwa_conversations import (
     InvitationView,
     Modality,
     Person,
+    Place,
     Step,
     StepType,
     Subject,
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-MEETING, ALICE, BOB = UUID(int=7), UUID(int=1), UUID(int=2)
+MEETING, ALICE, BOB, CAROL = UUID(int=7), UUID(int=1), UUID(int=2), UUID(int=3)
 APPLICATION = Application(
     id="a1",
     user_id=ALICE,
@@ -81,6 +82,7 @@ def event(*steps: Step, over: bool = False, ending: Ending | None = None) -> Con
         steps=steps,
         conversation=None if over else VIEW,
         people=PEOPLE,
+        gone={CAROL: "Carol"},
         invitation=INVITATION,
         ending=ending,
     )
@@ -123,6 +125,46 @@ def test_how_joining_completes() -> None:
     withdrawn = only(completed, over=True)
     assert withdrawn.reason is not None
     assert withdrawn.reason.subcode == "Canceled"
+
+
+STATES: dict[Ending | None, str] = {
+    "Denied": "Declined",
+    "Ejected": "Declined",
+    "Canceled": "Cancelled",
+    None: "Cancelled",
+    "Timeout": "Failed",
+    "Ended": "Failed",
+    "Removed": "Failed",
+}
+
+
+def test_how_an_invitation_stands() -> None:
+    """In the states that there are for one; Disconnected is none of them."""
+    step = Step(what="onlineMeetingInvitation", type="completed")
+    begun = only(Step(what="onlineMeetingInvitation", type="started")).resource
+    assert begun is not None
+    assert begun.properties["state"] == "Connecting"
+    entered = only(step).resource
+    assert entered is not None
+    assert entered.properties["state"] == "Connected"
+    assert set(STATES) == {*get_args(Ending), None}
+    for ending, state in STATES.items():
+        failed = only(step, over=True, ending=ending).resource
+        assert failed is not None
+        assert failed.properties["state"] == state
+        assert not failed.links, "there is nothing any more that it leads to"
+
+
+@pytest.mark.parametrize("inside", [None, "lobby", "attendees"])
+def test_who_is_gone_is_named(inside: Place | None) -> None:
+    step = Step(what="participant", type="deleted", user_id=CAROL, inside=inside)
+    item = only(step)
+    assert (item.link.rel, item.link.title, item.resource) == ("participant", "Carol", None)
+    off = only(Step(what="participantAudio", type="deleted", user_id=CAROL))
+    assert off.inside is not None
+    assert off.inside.title == "Carol"
+    nameless = only(Step(what="participant", type="deleted", user_id=UUID(int=9)))
+    assert nameless.link.title is None
 
 
 @pytest.mark.parametrize("ending", get_args(Ending))

@@ -90,6 +90,7 @@ commands = st.one_of(
         attendees=groups,
         released=groups,
     ),
+    st.builds(waiting_room.TimeOut, queue_id=st.builds(queue_of, user, st.integers(0, 1))),
     st.builds(
         waiting_room.UpdateQueued,
         by=st.sampled_from([OWNER, OWNER, *OTHERS]),

@@ -25,6 +25,7 @@ from conference.domain import (
 from conference.domain.decide import RULES, decide
 from conference.domain.meeting import Command, Meeting, QueueEntry
 from conference.errors import Conflict, Forbidden, MediaFailed, NotFound
+from schemas.events import WaitingParticipantRejected
 from schemas.terms import (
     JoinStatus,
     MeetingType,
@@ -198,6 +199,24 @@ def test_who_ends_a_meeting(
         return
     with pytest.raises(Forbidden):
         decide(meeting(kind), command(by=WHO[standing]), NOW)
+
+
+@pytest.mark.parametrize(
+    ("row", "stays"), [("waiting", False), ("accepted", True), ("none", False)]
+)
+def test_who_waits_for_too_long(row: admission.Row, stays: bool) -> None:
+    """One who was let in meanwhile is left alone, and so is everybody at another channel."""
+    state = with_row(meeting(MeetingType.SCHEDULED), OUTSIDER, row)
+    elsewhere = waiting_room.TimeOut(queue_id=UUID(int=99))
+    assert decide(state, elsewhere, NOW) == (state, [])
+    after, told = decide(state, waiting_room.TimeOut(queue_id=HERE), NOW)
+    assert after is not None
+    assert (OUTSIDER in after.queue) == stays
+    if row == "waiting":
+        (item,) = told
+        assert isinstance(item.event, WaitingParticipantRejected)
+        assert item.event.reason == "timed_out"
+        assert (item.audience.users, item.audience.queues) == ({OWNER}, {HERE})
 
 
 def test_nobody_is_let_in_who_does_not_wait() -> None:

@@ -25,6 +25,7 @@ from schemas.ucwa_conversations import (
     ConversationNews,
     ConversationState,
     Ending,
+    InvitationState,
     Person,
     Step,
 )
@@ -37,7 +38,17 @@ _WHY: dict[Ending, tuple[str, str]] = {
     "Removed": ("Conflict", "you are no longer in the meeting with this client"),
     "Ended": ("Gone", "the meeting has ended"),
     "Canceled": ("Informational", "you withdrew"),
+    "Timeout": ("Timeout", "nobody let you in; ask again"),
 }
+_FAILED: dict[Ending, InvitationState] = {
+    "Denied": InvitationState.DECLINED,
+    "Ejected": InvitationState.DECLINED,
+    "Removed": InvitationState.FAILED,
+    "Ended": InvitationState.FAILED,
+    "Canceled": InvitationState.CANCELLED,
+    "Timeout": InvitationState.FAILED,
+}
+"""How an invitation stands that did not lead into the meeting."""
 
 
 def told(event: ConversationNews, application: Application) -> list[NewsItem]:
@@ -83,16 +94,18 @@ def _invitation(
     assert event.invitation is not None, "an event of joining carries its invitation"
     link = Target(rel="onlineMeetingInvitation", href=hrefs.invitation(event.invitation.id))
     if step.type != "completed":
-        resource = invitation(event.meeting_id, event.invitation, "Connecting", own)
+        resource = invitation(event.meeting_id, event.invitation, InvitationState.CONNECTING, own)
         return NewsItem(sender=sender, type=step.type, link=link, resource=resource)
-    failed = event.conversation is None
-    state = "Disconnected" if failed else "Connected"
+    state, why = InvitationState.CONNECTED, None
+    if event.conversation is None:
+        why = event.ending or "Canceled"
+        state = _FAILED[why]
     return NewsItem(
         sender=sender,
         type="completed",
         link=link,
-        status="Failure" if failed else "Success",
-        reason=_reason(event.ending or "Canceled") if failed else None,
+        status="Failure" if why else "Success",
+        reason=_reason(why) if why else None,
         resource=invitation(event.meeting_id, event.invitation, state, own),
     )
 
@@ -144,8 +157,9 @@ def _modality(
 
 
 def _link(event: ConversationNews, user: UUID, person: Person | None) -> Target:
+    name = person.name if person else event.gone.get(user)
     href = hrefs.participant(event.meeting_id, user)
-    return Target(rel="participant", href=href, title=person.name or None if person else None)
+    return Target(rel="participant", href=href, title=name or None)
 
 
 def _inside(event: ConversationNews, step: Step) -> Target | None:

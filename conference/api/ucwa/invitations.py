@@ -10,7 +10,7 @@ from conference.api.ucwa.participants import local_participant
 from conference.api.ucwa.path import EITHER
 from conference.api.ucwa.resource import Link, Resource, Value
 from conference.services.ucwa.conversations import ConversationService
-from schemas.ucwa_conversations import InvitationView, Modality, Person
+from schemas.ucwa_conversations import InvitationState, InvitationView, Modality, Person
 
 
 class InvitationViews:
@@ -19,7 +19,8 @@ class InvitationViews:
 
     async def get(self, call: Call) -> Reply:
         found = await self._service.by_invitation(call.app, call.params["invitationId"])
-        state = "Connected" if found.sight.standing == "in" else "Connecting"
+        inside = found.sight.standing == "in"
+        state = InvitationState.CONNECTED if inside else InvitationState.CONNECTING
         asked = found.conversation.invitation
         own = found.people.get(call.app.user_id)
         return Reply(resource=invitation(found.meeting.id, asked, state, own))
@@ -30,10 +31,10 @@ class InvitationViews:
 
 
 def invitation(
-    meeting_id: UUID, asked: InvitationView, state: str, sender: Person | None = None
+    meeting_id: UUID, asked: InvitationView, state: InvitationState, sender: Person | None = None
 ) -> Resource:
-    """`state`: Connecting (also in the lobby), Connected or Disconnected. Only what is open can be cancelled.
-    `sender`: the user, where their name is at hand."""
+    """Only what is open can be cancelled, and what failed leads nowhere. `sender`: the user, where their name is at
+    hand."""
     href = hrefs.invitation(asked.id)
     properties: dict[str, Value] = {
         "availableModalities": [modality.value for modality in Modality],
@@ -41,7 +42,7 @@ def invitation(
         "importance": asked.importance.value,
         "onlineMeetingUri": asked.online_meeting_uri,
         "operationId": asked.operation_id,
-        "state": state,
+        "state": state.value,
         "subject": asked.subject,
         "threadId": asked.thread_id,
         "to": asked.online_meeting_uri,
@@ -49,10 +50,10 @@ def invitation(
     if asked.anonymous_display_name:
         properties["anonymousDisplayName"] = asked.anonymous_display_name
     links: dict[str, Link] = {}
-    if state != "Disconnected":
+    if state in (InvitationState.CONNECTING, InvitationState.CONNECTED):
         links["conversation"] = Link(hrefs.conversation(meeting_id))
         links["from"] = Link(hrefs.local_participant(meeting_id))
-    if state == "Connecting":
+    if state is InvitationState.CONNECTING:
         links["cancel"] = Link(f"{href}/cancel")
     own = local_participant(meeting_id, sender, rel="participant") if sender else None
     return Resource(

@@ -123,7 +123,7 @@ class ConversationService:
             forgotten = await conversations.waiting_since(conn, waiting_since)
         for meeting_id, queue_id in forgotten:
             try:
-                await self._meetings.drop_channel(meeting_id, queue_id)
+                await self._meetings.time_out(meeting_id, queue_id)
             except NotFound:
                 continue  # the meeting is gone
 

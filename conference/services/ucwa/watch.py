@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
 import msgspec
@@ -14,6 +14,7 @@ from conference.domain.facts import Audience, Outgoing
 from conference.errors import Forbidden
 from conference.services.changes import Decided
 from conference.services.ucwa.roster import People, contacts_of, people_in
+from conference.storage import users
 from conference.storage.meetings import Connection
 from conference.storage.ucwa import conversations
 from conference.storage.ucwa.conversations import Watcher
@@ -53,9 +54,10 @@ class ConversationWatch:
             _shown(steps for _, steps in told) | _viewers(told),
             self._domain,
         )
+        names = await _names(conn, [steps for _, steps in told])
         await _forget(conn, decided, [watcher.conversation for watcher in watchers])
         return [
-            self._outgoing(watcher, steps, people, decided, after)
+            self._outgoing(watcher, steps, people, names, decided, after)
             for watcher, steps in told
             if steps
         ]
@@ -65,6 +67,7 @@ class ConversationWatch:
         watcher: Watcher,
         steps: list[Step],
         people: People,
+        names: Mapping[UUID, str],
         decided: Decided,
         after: Scene | None,
     ) -> Outgoing:
@@ -79,6 +82,7 @@ class ConversationWatch:
             conversation=None if over or after is None else rules.view(conversation, after),
             steps=tuple(steps),
             people=tuple(person for user, person in people.items() if user in shown),
+            gone={user: names[user] for user in rules.gone(steps) if user in names},
             contacts=tuple(user for user in people if user in contacts),
             invitation=conversation.invitation if _tells_of_joining(steps) else None,
             ending=_ending(conversation, decided) if over else None,
@@ -111,6 +115,13 @@ def _shown(told: Iterable[list[Step]]) -> set[UUID]:
         for step in steps
         if step.user_id is not None and step.type != "deleted"
     }
+
+
+async def _names(conn: Connection, told: Iterable[list[Step]]) -> dict[UUID, str]:
+    """Of those whose end is told; whoever has none is left out."""
+    gone = {user for steps in told for user in rules.gone(steps)}
+    found = await users.named(conn, gone) if gone else []
+    return {user.id: user.name for user in found if user.name}
 
 
 def _viewers(told: Iterable[tuple[Watcher, list[Step]]]) -> set[UUID]:
