@@ -26,14 +26,16 @@ from conference.api.ucwa.origin import Origin
 from conference.api.ucwa.refusals import PREFIXES as UCWA_PREFIXES
 from conference.api.ucwa.refusals import Refusals
 from conference.api.users import routes as user_routes
+from conference.bus import keys
 from conference.bus.channels import ChannelBus
 from conference.bus.link import RedisLink
 from conference.bus.notices import NoticeReader
 from conference.bus.readers import TOUCH_INTERVAL
 from conference.bus.relay import OutboxRelay
 from conference.bus.sfu_client import SfuClient
+from conference.bus.turn import Turn
 from conference.bus.workers import WorkerRegistry
-from conference.services import failover
+from conference.services import failover, reconciler
 from conference.services.changes import MeetingChanges
 from conference.services.channels import ChannelService
 from conference.services.failover import Failover
@@ -42,6 +44,7 @@ from conference.services.meetings import MeetingService
 from conference.services.notices import NoticeHandler
 from conference.services.periodic import repeat
 from conference.services.placement import Placement
+from conference.services.reconciler import Reconciler
 from conference.services.sweeper import Sweeper
 from conference.services.users import UserService
 from conference.storage import channels as channel_rows
@@ -123,6 +126,8 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
     # what runs by itself
     notices = NoticeReader(link, NoticeHandler(pool, changes, media, bus, _now).handle)
     watch = Failover(pool, placement, workers)
+    turn = Turn(link, keys.RECONCILING, reconciler.PERIOD)
+    comparing = Reconciler(pool, changes, sfu, workers, media, turn)
     sweeper = Sweeper(
         pool,
         meetings,
@@ -171,6 +176,7 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
             repeat("relay", relay.run, 1.0),  # runs until cancelled; should it fail, it begins anew
             notices.run(),
             repeat("failover", watch.check, failover.INTERVAL),
+            repeat("reconciler", comparing.check, reconciler.INTERVAL),
             repeat("sweep", sweeper.sweep, settings.sweep_interval),
             repeat("ucwa sweep", ucwa.sweep, settings.sweep_interval),
         )

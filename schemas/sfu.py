@@ -47,6 +47,18 @@ class Feed(msgspec.Struct, frozen=True):
 # --- commands -------------------------------------------------------------------------------
 
 
+class OfClient(Message, frozen=True, kw_only=True):
+    """Base of the commands about a user's connections. `client` is the event channel of the client that they
+    belong to; None: not told.
+
+    Who comes back with another client is the same user. An offer or a subscription of another client takes the
+    place of all that the former one had; any other command for a client that is not the present one does nothing.
+    """
+
+    user: UUID
+    client: UUID | None = None
+
+
 class OpenMeeting(Message, frozen=True, kw_only=True, tag=True):
     """Hold the meeting here. Every other command opens it too; this one only reserves the place."""
 
@@ -55,37 +67,33 @@ class CloseMeeting(Message, frozen=True, kw_only=True, tag=True):
     """Close every connection of the meeting. Unknown meeting: done."""
 
 
-class OfferAudio(Message, frozen=True, kw_only=True, tag=True):
+class OfferAudio(OfClient, frozen=True, kw_only=True, tag=True):
     """A client's offer for its audio connection, first or renewed. `enabled` false: enters muted. Reply: Answered."""
 
-    user: UUID
     sdp: str
     enabled: bool
 
 
-class OfferVideo(Message, frozen=True, kw_only=True, tag=True):
+class OfferVideo(OfClient, frozen=True, kw_only=True, tag=True):
     """A client's offer to publish camera or screen, first or renewed. Reply: Answered."""
 
-    user: UUID
     kind: VideoKind
     sdp: str
 
 
-class StopVideo(Message, frozen=True, kw_only=True, tag=True):
+class StopVideo(OfClient, frozen=True, kw_only=True, tag=True):
     """The client stopped publishing. The worker drops the viewers' m-lines and re-offers by itself. Reply: Done."""
 
-    user: UUID
     kind: VideoKind
 
 
-class SetAudio(Message, frozen=True, kw_only=True, tag=True):
+class SetAudio(OfClient, frozen=True, kw_only=True, tag=True):
     """Open or close the microphone at the worker: closed, its packets reach nobody. Reply: Done or no_session."""
 
-    user: UUID
     enabled: bool
 
 
-class Subscribe(Message, frozen=True, kw_only=True, tag=True):
+class Subscribe(OfClient, frozen=True, kw_only=True, tag=True):
     """Change what the user sees. Reply: Done; offers come as notices.
 
     A feed that is not live yet is remembered and offered once it is. A change that only repeats what the user
@@ -93,22 +101,28 @@ class Subscribe(Message, frozen=True, kw_only=True, tag=True):
     with a new one.
     """
 
-    user: UUID
     subscribe: list[Feed]
     unsubscribe: list[Feed]
 
 
-class AnswerInbound(Message, frozen=True, kw_only=True, tag=True):
+class AnswerInbound(OfClient, frozen=True, kw_only=True, tag=True):
     """The client's answer to the outstanding inbound offer. Reply: Done, bad_sdp, or no_session."""
 
-    user: UUID
     sdp: str
 
 
-class RemovePeer(Message, frozen=True, kw_only=True, tag=True):
+class RemovePeer(OfClient, frozen=True, kw_only=True, tag=True):
     """Close all connections of the user in this meeting, forget its subscriptions. Reply: Done (also when unknown)."""
 
-    user: UUID
+
+class Report(Message, frozen=True, kw_only=True, tag=True):
+    """Tell what the worker holds, a page at a time: `after` so many entries. Reply: Held.
+
+    It is about the worker: the command's meeting and epoch mean nothing. Who comes or goes between two pages may
+    be missing from both; whoever compares does so again and again.
+    """
+
+    after: int = 0
 
 
 Body = (
@@ -121,11 +135,13 @@ Body = (
     | Subscribe
     | AnswerInbound
     | RemovePeer
+    | Report
 )
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """`deadline` is Unix time in seconds: past it the worker does not start.
+    """`deadline`: past it the worker does not start. It is seconds by the clock of Redis (TIME), which both sides can
+    ask: their own clocks need not agree.
 
     The same `id` again gets the same reply.
     """
@@ -156,9 +172,41 @@ class Failed(Message, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
+class HeldUser(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What the worker has of a user. `audio`: whether the microphone is open, None without an audio connection.
+    `video` and `screen`: seconds since the last offer for it, None when it is not published."""
+
+    user: UUID
+    client: UUID | None
+    audio: bool | None
+    video: float | None
+    screen: float | None
+
+    def published_for(self, kind: VideoKind) -> float | None:
+        return self.video if kind == "video" else self.screen
+
+
+class HeldMeeting(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """`users`: those of them that are on this page."""
+
+    meeting: UUID
+    epoch: int
+    users: list[HeldUser]
+
+
+class Held(Message, frozen=True, kw_only=True, tag=True):
+    """`next`: what to ask for after this page; None: it was the last."""
+
+    meetings: list[HeldMeeting]
+    next: int | None
+
+
+Result = Done | Answered | Failed | Held
+
+
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     id: str
-    result: Done | Answered | Failed
+    result: Result
 
 
 # --- notices --------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from sfu.endpoint import Endpoint
+from sfu.guard import Guard
 from sfu.negotiation import our_setup
 from sfu.peer import Peer, PeerOwner
 from sfu.sdp.local import LocalTransport, Rejected, Section, render
@@ -23,6 +24,7 @@ class Media(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     cname: str
     """Names the worker as the source of all that it sends (RFC 3550 section 6.5.1)."""
     now_us: Callable[[], int]
+    guard: Guard = msgspec.field(default_factory=Guard)
 
 
 def new_ssrc() -> int:

@@ -1,12 +1,14 @@
 """The worker's side of the control contract (schemas/sfu.py) over Redis: commands in; replies and notices out.
 
 Nothing here waits for Redis on a caller's behalf. What has to go out is queued and sent in order by one
-task, so that a slow or absent Redis delays news and never media.
+task, so that a slow or absent Redis delays news and never media. A defect in one command, notice or record is
+counted, logged and passed over.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -27,11 +29,13 @@ from schemas.sfu import (
     Failed,
     Notice,
     Reply,
+    Result,
     WorkerRecord,
     command_channel,
     worker_key,
 )
-from sfu.session import Result
+from sfu.guard import Guard
+from sfu.redis_clock import RedisClock
 from sfu.tasks import end
 
 OUTBOX_LIMIT = 10_000
@@ -57,13 +61,15 @@ class Control:
         *,
         execute: Callable[[Command], Result],
         record: Callable[[], WorkerRecord],
-        unix_time: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._worker = worker
         self._execute = execute
         self._record = record
-        self._unix_time = unix_time
+        self._monotonic = monotonic
+        self._clock = RedisClock(monotonic)
+        self._guard = Guard(self.counters)
         self._redis = aioredis.Redis.from_url(redis_url, socket_timeout=SOCKET_TIMEOUT)
         self._outbox: deque[tuple[str | None, bytes]] = deque()
         self._work = asyncio.Event()
@@ -87,15 +93,22 @@ class Control:
         await self._registered.wait()
 
     def notify(self, notice: Notice) -> None:
-        self._queue(None, self._encoder.encode(notice))
+        with self._guard.over("telling"):
+            self._queue(None, self._encoder.encode(notice))
 
     def announce(self) -> None:
         """Write the record soon: a worker that begins to drain should not wait for its next heartbeat."""
         self._news.set()
 
     async def register(self) -> None:
+        """Write the record, and read the clock of Redis on the way."""
         value = self._encoder.encode(self._record())
-        await self._redis.set(worker_key(self._worker), value, px=int(WORKER_TTL * 1000))
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.set(worker_key(self._worker), value, px=int(WORKER_TTL * 1000))
+        pipeline.time()
+        asked_at = self._monotonic()
+        _, (seconds, microseconds) = await pipeline.execute()
+        self._clock.heard(seconds + microseconds / 1_000_000, asked_at)
 
     async def close(self) -> None:
         """Take the registration back, send what waits, and disconnect. Call after `run` has ended."""
@@ -144,7 +157,7 @@ class Control:
         self._queue(command.reply_to, reply)
 
     def _result(self, command: Command) -> Result:
-        if self._unix_time() > command.deadline:
+        if self._clock.now() > command.deadline:
             self.counters["commands_late"] += 1
             return Failed(code="late", reason="the deadline had passed")
         try:
@@ -157,7 +170,7 @@ class Control:
 
     def _forget_replies(self) -> None:
         """A command that comes again after its deadline is refused, so nobody wants those replies any more."""
-        now = self._unix_time()
+        now = self._clock.now()
         while self._replies:
             oldest = next(iter(self._replies))
             deadline, _ = self._replies[oldest]
@@ -201,24 +214,32 @@ class Control:
 
     async def _heartbeat(self) -> None:
         while True:
+            if self._registered.is_set():
+                await self.register()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), HEARTBEAT_INTERVAL)
             self._news.clear()
             self._forget_replies()
-            if self._registered.is_set():
-                await self.register()
 
     async def _forever(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Run `work` again whenever Redis fails it, a little later each time."""
+        """Run `work` again whenever it fails, a little later each time: by Redis, or by a defect of ours."""
         failures = 0
         while True:
-            started = self._unix_time()
+            started = self._monotonic()
             try:
                 await work()
-            except _TROUBLE as error:
-                failures = 0 if self._unix_time() - started > 10 else failures
-                self.counters["redis_failures"] += 1
-                if failures == 0:
-                    log.warning("redis_unreachable", work=work.__name__, error=repr(error))
+            except Exception as error:
+                failures = 0 if self._monotonic() - started > 10 else failures
+                self._failed(work.__name__, error, first=failures == 0)
                 await asyncio.sleep(_RETRY_DELAYS[min(failures, len(_RETRY_DELAYS) - 1)])
                 failures += 1
+
+    def _failed(self, work: str, error: Exception, *, first: bool) -> None:
+        outage = isinstance(error, _TROUBLE)
+        self.counters["redis_failures" if outage else "control_failed"] += 1
+        if not first:
+            return
+        if outage:
+            log.warning("redis_unreachable", work=work, error=repr(error))
+        else:
+            log.error("control_failed", work=work, exc_info=error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from itertools import groupby, islice
 from uuid import UUID
 
 import structlog
@@ -17,16 +18,22 @@ from schemas.sfu import (
     Command,
     Done,
     Failed,
+    Held,
+    HeldMeeting,
     OpenMeeting,
     RemovePeer,
+    Report,
+    Result,
     StopVideo,
 )
 from sfu.connection import Media
-from sfu.session import NoticeBody, Result, Session
+from sfu.session import NoticeBody, Session
 
 FORGET_IDLE_US = 600_000_000
 """A meeting without any connection for so long is forgotten; the next command opens it again."""
 CLOSED_KEPT = 4096
+REPORTED_AT_ONCE = 1000
+"""Entries of one page of a report, a meeting or a user each: about a millisecond of everybody's media."""
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +44,7 @@ class Meetings:
     def __init__(self, media: Media, notify: Callable[[Session, NoticeBody], None]) -> None:
         self.draining = False
         self._media = media
+        self._guard = media.guard
         self._notify = notify
         self._sessions: dict[UUID, Session] = {}
         self._closed: OrderedDict[UUID, int] = OrderedDict()
@@ -49,6 +57,8 @@ class Meetings:
         return iter(list(self._sessions.values()))
 
     def execute(self, command: Command) -> Result:
+        if isinstance(command.body, Report):
+            return self._report(command.body.after)
         if isinstance(command.body, CloseMeeting):
             return self._close(command.meeting, command.epoch)
         refusal = self._outdated(command.meeting, command.epoch)
@@ -67,12 +77,33 @@ class Meetings:
     def forget_idle(self, now_us: int) -> None:
         for session in self:
             if now_us - session.idle_since_us > FORGET_IDLE_US:
-                del self._sessions[session.meeting]
+                self._drop(session)
 
     def close(self) -> None:
         for session in self:
-            session.close()
+            with self._guard.over("closing"):
+                session.close()
         self._sessions.clear()
+
+    def _report(self, after: int) -> Held:
+        page = list(islice(self._entries(), after, after + REPORTED_AT_ONCE))
+        meetings = [
+            HeldMeeting(
+                meeting=session.meeting,
+                epoch=session.epoch,
+                users=[session.held(user) for _, user in entries if user is not None],
+            )
+            for session, entries in groupby(page, key=lambda entry: entry[0])
+        ]
+        full = len(page) == REPORTED_AT_ONCE
+        return Held(meetings=meetings, next=after + len(page) if full else None)
+
+    def _entries(self) -> Iterator[tuple[Session, UUID | None]]:
+        """Each meeting itself, and then those who have anything in it."""
+        for session in self._sessions.values():
+            yield session, None
+            for user in session.users:
+                yield session, user
 
     def _outdated(self, meeting: UUID, epoch: int) -> Failed | None:
         """Refuse an older epoch; a newer one closes the session of the former."""
@@ -111,4 +142,5 @@ class Meetings:
     def _drop(self, session: Session) -> None:
         log.info("meeting_closed", meeting_id=str(session.meeting), epoch=session.epoch)
         del self._sessions[session.meeting]
-        session.close()
+        with self._guard.over("closing"):
+            session.close()

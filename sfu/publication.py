@@ -30,6 +30,8 @@ class Publication:
     def __init__(self, media: Media, feed: Feed, listener: PublicationListener) -> None:
         self.feed = feed
         self.live = False
+        self.offered_us = 0
+        """When its client last offered it."""
         self.track: Track | None = None
         self.published: Published | None = None
         self._wanted: Wanted | None = None

@@ -8,15 +8,18 @@ connections; a connection drops its tracks and legs and closes its peer; a peer 
 (with whatever tracks and legs are left), gives up its credentials and addresses, and says goodbye by DTLS.
 Upwards goes only `peer_lost`: the connection is forgotten, a ConnectionLost notice goes out, and viewers
 of what is gone get a new offer.
+
+Wherever something is done for all participants, one for whom it fails is passed over (`sfu/guard.py`), and the
+others get theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, KeysView, Mapping
 from uuid import UUID
 
 from schemas import sfu as wire
-from schemas.sfu import Feed, OfferedStream, VideoKind
+from schemas.sfu import Feed, HeldUser, OfferedStream, VideoKind
 from sfu.audio import AudioConnection
 from sfu.connection import Media
 from sfu.inbound import Inbound
@@ -40,6 +43,13 @@ SessionCommand = (
     | wire.RemovePeer
 )
 
+_NOTHING_OF_THAT_CLIENT: Mapping[type[SessionCommand], Result] = {
+    wire.StopVideo: wire.Done(),
+    wire.RemovePeer: wire.Done(),
+    wire.SetAudio: wire.Failed(code="no_session", reason="no audio connection"),
+    wire.AnswerInbound: wire.Failed(code="no_session", reason="nothing was offered"),
+}
+
 
 class Session:
     """`notify` takes what the API side has to learn, in order."""
@@ -55,6 +65,9 @@ class Session:
         self._audio: dict[UUID, AudioConnection] = {}
         self._publications: dict[Feed, Publication] = {}
         self._inbound: dict[UUID, Inbound] = {}
+        self._clients: dict[UUID, UUID | None] = {}
+        """Who has anything here, or had, until they are removed; and with which client."""
+        self._guard = media.guard
         self._speakers = Speakers()
         self._listeners = Listeners()
         self._behind: dict[UUID, None] = {}
@@ -70,6 +83,10 @@ class Session:
             return wire.Failed(code="bad_sdp", reason=str(error))
 
     def _dispatch(self, command: SessionCommand) -> Result:
+        if isinstance(command, wire.OfferAudio | wire.OfferVideo | wire.Subscribe):
+            self._let_in(command)
+        elif self._is_anothers(command):
+            return _NOTHING_OF_THAT_CLIENT[type(command)]
         match command:
             case wire.OfferAudio():
                 return self._offer_audio(command)
@@ -85,6 +102,17 @@ class Session:
                 return self._answer_inbound(command)
             case wire.RemovePeer():
                 return self._remove(command.user)
+
+    def _let_in(self, command: wire.OfferAudio | wire.OfferVideo | wire.Subscribe) -> None:
+        """From now on the user is here, with that client: what another one had is closed."""
+        if self._is_anothers(command):
+            self._remove(command.user)
+        self._clients[command.user] = command.client or self._clients.get(command.user)
+
+    def _is_anothers(self, command: SessionCommand) -> bool:
+        """Whether what the user has here is a client's other than the one that the command is for."""
+        present = self._clients.get(command.user)
+        return None not in (present, command.client) and present != command.client
 
     def _offer_audio(self, command: wire.OfferAudio) -> Result:
         remote = parse(command.sdp)
@@ -102,13 +130,14 @@ class Session:
         if publication is None:
             publication = Publication(self._media, feed, self)
         sdp = publication.offer(remote)
+        publication.offered_us = self._media.now_us()
         self._publications[feed] = publication
         return wire.Answered(sdp=sdp)
 
     def _stop_video(self, feed: Feed) -> Result:
         publication = self._publications.pop(feed, None)
         if publication is not None:
-            publication.close()
+            self._close(publication)
             self._feeds_changed()
         return wire.Done()
 
@@ -134,28 +163,58 @@ class Session:
         return wire.Done()
 
     def _remove(self, user: UUID) -> Result:
+        self._clients.pop(user, None)
         kinds: tuple[VideoKind, ...] = ("video", "screen")
         for kind in kinds:
             self._stop_video(Feed(user, kind))
         if inbound := self._inbound.pop(user, None):
-            inbound.close()
+            self._close(inbound)
         if audio := self._audio.pop(user, None):
-            audio.close()
+            self._close(audio)
             self.slots_changed(audio)
         return wire.Done()
 
     def close(self) -> None:
         """Close every connection. Nothing is told: who closes the meeting knows."""
-        for inbound in self._inbound.values():
-            inbound.close()
+        everything: list[AudioConnection | Publication | Inbound] = [
+            *self._inbound.values(),
+            *self._publications.values(),
+            *self._audio.values(),
+        ]
+        for connection in everything:
+            self._close(connection)
         self._inbound.clear()
-        for publication in self._publications.values():
-            publication.close()
         self._publications.clear()
-        for audio in self._audio.values():
-            audio.close()
         self._audio.clear()
+        self._clients.clear()
+        self._behind.clear()
         self._listeners.clear()
+
+    def _close(self, connection: AudioConnection | Publication | Inbound) -> None:
+        with self._guard.over("closing"):
+            connection.close()
+
+    # what it holds
+
+    @property
+    def users(self) -> KeysView[UUID]:
+        """Who has anything here, in order of coming."""
+        return self._clients.keys()
+
+    def held(self, user: UUID) -> HeldUser:
+        now = self._media.now_us()
+        audio = self._audio.get(user)
+        return HeldUser(
+            user=user,
+            client=self._clients.get(user),
+            audio=audio.enabled if audio else None,
+            video=self._published_for(Feed(user, "video"), now),
+            screen=self._published_for(Feed(user, "screen"), now),
+        )
+
+    def _published_for(self, feed: Feed, now_us: int) -> float | None:
+        publication = self._publications.get(feed)
+        return (now_us - publication.offered_us) / 1_000_000 if publication else None
 
     # the clock
 
@@ -169,12 +228,14 @@ class Session:
             user = next(iter(self._behind))
             del self._behind[user]
             if inbound := self._inbound.get(user):
-                inbound.update()
+                with self._guard.over("viewing"):
+                    inbound.update()
         return bool(self._behind)
 
     def tick(self, now_us: int) -> None:
         for inbound in list(self._inbound.values()):
-            inbound.tick(now_us)
+            with self._guard.over("viewing"):
+                inbound.tick(now_us)
         if self._audio or self._publications or self._inbound:
             self.idle_since_us = now_us
 
@@ -216,7 +277,8 @@ class Session:
             changed = self._listeners.sizes
         self._fill_slots(changed)
         if present and len(audio.slots) not in changed:
-            self._fill(audio)
+            with self._guard.over("hearing"):
+                self._fill(audio)
 
     def publication_live(self, publication: Publication) -> None:
         feed = publication.feed
@@ -261,8 +323,10 @@ class Session:
 
     def _fill_slots(self, sizes: set[int]) -> None:
         """For listeners with so many slots."""
+        passing_over = self._guard.over("hearing")  # one for all: there may be thousands
         for audio in self._listeners.of(sizes):
-            self._fill(audio)
+            with passing_over:
+                self._fill(audio)
 
     def _fill(self, audio: AudioConnection) -> None:
         present = [slot.speaker for slot in audio.slots]

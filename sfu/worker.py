@@ -18,7 +18,7 @@ from uuid import uuid4
 import structlog
 
 from config.settings import Settings
-from schemas.sfu import Command, Notice, WorkerRecord
+from schemas.sfu import Command, Notice, Result, WorkerRecord
 from sfu.addresses import announced, bind
 from sfu.connection import Media
 from sfu.control import Control
@@ -30,7 +30,7 @@ from sfu.load import Load
 from sfu.meetings import Meetings
 from sfu.path import Levels
 from sfu.paths import native_available, open_path
-from sfu.session import NoticeBody, Result, Session
+from sfu.session import NoticeBody, Session
 from sfu.streams import Streams
 from sfu.ticker import Ticker
 
@@ -71,21 +71,26 @@ class Worker:
         cname = secrets.token_hex(8)
         self.feedback = Feedback(self.path, self.streams, cname, time.time)
         self.endpoint.sink = self.feedback
-        media = Media(endpoint=self.endpoint, streams=self.streams, cname=cname, now_us=now_us)
+        self._guard = Guard(Counter(read_failed=0, tick_failed=0))
+        media = Media(
+            endpoint=self.endpoint,
+            streams=self.streams,
+            cname=cname,
+            now_us=now_us,
+            guard=self._guard,
+        )
         self.meetings = Meetings(media, self._notify)
         self.control = Control(
             redis_url,
             self.id,
             execute=self._execute,
             record=self._record,
-            unix_time=time.time,
         )
         self._settings = settings
         self._native = settings.native != "off" and native_available()
         self._load = Load(time.monotonic, time.process_time)
         self._ending = asyncio.Event()
         self._now = asyncio.Event()
-        self._guard = Guard(Counter(read_failed=0, tick_failed=0))
         self._ticker = self._schedule()
         self._media_in = 0
 

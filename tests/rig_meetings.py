@@ -208,6 +208,8 @@ class Worker:
     def __init__(self, redis_url: str, name: str) -> None:
         self.name = name
         self.reply: Scripted = obliging
+        self.held: sfu.Held | None = None
+        """What it says that it holds; None: it fails to say."""
         self.commands: list[sfu.Command] = []
         self.load = 0.0
         self.draining = False
@@ -269,9 +271,13 @@ class Worker:
             if message["type"] != "message":
                 continue
             command = msgspec.msgpack.decode(message["data"], type=sfu.Command)
+            result: sfu.Result | None
             assert command.deadline > time.time() - WITHIN
-            self.commands.append(command)
-            result = self.reply(command)
+            if isinstance(command.body, sfu.Report):
+                result = self.held or sfu.Failed(code="internal", reason="nobody asked before")
+            else:
+                self.commands.append(command)
+                result = self.reply(command)
             if result is not None:
                 reply = msgspec.msgpack.encode(sfu.Reply(id=command.id, result=result))
                 await self.redis.publish(command.reply_to, reply)

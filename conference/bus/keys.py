@@ -23,6 +23,8 @@ OUTSTANDING = "parley:outstanding:"
 """+ user id: hash, how many requests each batch has under way, and until when that counts."""
 NOTICE_LEASE = "parley:notices:leader"
 NOTICE_GROUP = "api"
+RECONCILING = "parley:reconciling"
+"""Present while it is nobody's turn to compare workers with the database."""
 
 PROCESS_LENGTH = 16
 

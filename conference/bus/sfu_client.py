@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
+from typing import cast
 from uuid import UUID, uuid4
 
 import msgspec
@@ -20,9 +20,16 @@ from schemas.sfu import (
     Done,
     Failed,
     FailureCode,
+    Held,
     Reply,
+    Report,
+    Result,
     command_channel,
 )
+
+_NO_MEETING = UUID(int=0)
+_CLOCK_GOOD_FOR = 5.0  # seconds; clocks run apart slowly, and are set now and then
+_MORE_THAN_FITS = 1000  # pages of one report
 
 _log = structlog.get_logger(__name__)
 
@@ -55,31 +62,55 @@ class SfuClient:
         link: RedisLink,
         *,
         timeout: float,
-        clock: Callable[[], float] = time.time,
         new_id: Callable[[], UUID] = uuid4,
     ) -> None:
-        """`timeout`: seconds to wait for a reply. `clock`: Unix time, for deadlines that workers read."""
+        """`timeout`: seconds to wait for a reply."""
         self._lane = link.lane
         self._subscriber = link.subscriber
         self._reply_to = keys.reply_channel(link.process)
         self._timeout = timeout
-        self._clock = clock
         self._new_id = new_id
-        self._pending: dict[str, asyncio.Future[Done | Answered | Failed]] = {}
+        self._pending: dict[str, asyncio.Future[Result]] = {}
+        self._clock_offset = 0.0
+        self._clock_asked_at: float | None = None
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Reply)
-        link.subscriber.subscribe(self._reply_to, self._on_reply, on_lost=self._fail_all)
+        link.subscriber.subscribe(self._reply_to, self._on_reply, on_lost=self._lost)
 
     async def call(self, worker: str, meeting: UUID, epoch: int, body: Body) -> Done | Answered:
         """Have a worker do something.
 
         Raises BadRequest (the SDP), SfuFailure, WorkerGone, WorkerSilent, and Unavailable (Redis).
         """
+        result = await self._ask(worker, meeting, epoch, body)
+        if isinstance(result, Held):
+            raise MediaFailed("the media worker answered something else", code="no_answer")
+        return result
+
+    async def held(self, worker: str) -> list[Held]:
+        """All that a worker holds, in pages. Raises as `call` does."""
+        pages: list[Held] = []
+        after: int | None = 0
+        while after is not None and len(pages) < _MORE_THAN_FITS:
+            page = await self._ask(worker, _NO_MEETING, 0, Report(after=after))
+            if not isinstance(page, Held):
+                raise MediaFailed("the media worker does not tell what it holds", code="no_answer")
+            pages.append(page)
+            after = page.next
+        return pages
+
+    def close(self) -> None:
+        """Fail what is pending. Idempotent."""
+        self._fail_all()
+
+    async def _ask(
+        self, worker: str, meeting: UUID, epoch: int, body: Body
+    ) -> Done | Answered | Held:
         await self._subscriber.ready()
         command = Command(
             id=str(self._new_id()),
             reply_to=self._reply_to,
-            deadline=self._clock() + self._timeout,
+            deadline=await self._redis_time() + self._timeout,
             meeting=meeting,
             epoch=epoch,
             body=body,
@@ -89,14 +120,19 @@ class SfuClient:
             raise _error_of(result)
         return result
 
-    def close(self) -> None:
-        """Fail what is pending. Idempotent."""
-        self._fail_all()
+    async def _redis_time(self) -> float:
+        """Unix time as Redis has it, which workers ask too: whose own clock is wrong is obeyed all the same."""
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
+        if self._clock_asked_at is None or asked_at - self._clock_asked_at > _CLOCK_GOOD_FOR:
+            reply = cast("tuple[bytes, bytes]", await self._lane.call(b"TIME"))
+            redis_time = int(reply[0]) + int(reply[1]) / 1_000_000
+            self._clock_offset = redis_time - (asked_at + loop.time()) / 2
+            self._clock_asked_at = asked_at
+        return loop.time() + self._clock_offset
 
-    async def _result_of(self, worker: str, command: Command) -> Done | Answered | Failed:
-        future: asyncio.Future[Done | Answered | Failed] = (
-            asyncio.get_running_loop().create_future()
-        )
+    async def _result_of(self, worker: str, command: Command) -> Result:
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._pending[command.id] = future
         try:
             async with asyncio.timeout(self._timeout):
@@ -122,6 +158,10 @@ class SfuClient:
         future = self._pending.get(reply.id)
         if future and not future.done():  # else it came too late, or was sent twice
             future.set_result(reply.result)
+
+    def _lost(self) -> None:
+        self._clock_asked_at = None  # another server may have another clock
+        self._fail_all()
 
     def _fail_all(self) -> None:
         for future in self._pending.values():

@@ -74,15 +74,14 @@ class MediaService:
         self, meeting_id: UUID, seat: Seat, participant: Participant, kind: StreamType, sdp: str
     ) -> None:
         user = participant.user_id
-        offer = OfferVideo(user=user, kind=KIND[kind], sdp=sdp)
+        client = participant.queue_id
+        offer = OfferVideo(user=user, client=client, kind=KIND[kind], sdp=sdp)
         reply, where = await self._placement.call(meeting_id, where_of(seat), offer)
-        command = media.SwitchOn(
-            by=user, queue_id=participant.queue_id, kind=kind, epoch=where.epoch
-        )
+        command = media.SwitchOn(by=user, queue_id=client, kind=kind, epoch=where.epoch)
         try:
             await self._changes.apply(meeting_id, command)
         except NotFound:
-            await self._undo(meeting_id, user, where, StopVideo(user=user, kind=KIND[kind]))
+            await self._undo(meeting_id, participant, where)
             raise
         event = SdpAnswered(
             sent_date=self._clock(),
@@ -97,7 +96,7 @@ class MediaService:
         self, meeting_id: UUID, seat: Seat, participant: Participant, kind: StreamType
     ) -> None:
         user = participant.user_id
-        stop = StopVideo(user=user, kind=KIND[kind])
+        stop = StopVideo(user=user, client=participant.queue_id, kind=KIND[kind])
         await self._placement.call(meeting_id, where_of(seat), stop)
         await self._changes.apply(meeting_id, media.SwitchOff(by=user, kind=kind))
 
@@ -105,7 +104,8 @@ class MediaService:
 
     async def answer(self, by: UUID, meeting_id: UUID, sdp: str) -> None:
         seat, participant = await self._seated(by, meeting_id)
-        answer = AnswerInbound(user=participant.user_id, sdp=sdp)
+        user, client = participant.user_id, participant.queue_id
+        answer = AnswerInbound(user=user, client=client, sdp=sdp)
         await self._placement.call(meeting_id, where_of(seat), answer)
 
     async def subscribe(
@@ -118,7 +118,12 @@ class MediaService:
         if not subscribe and not unsubscribe:
             raise BadRequest("subscribe and unsubscribe are both empty", code="no_subscription")
         seat, participant = await self._seated(by, meeting_id)
-        body = Subscribe(user=by, subscribe=_feeds(subscribe), unsubscribe=_feeds(unsubscribe))
+        body = Subscribe(
+            user=by,
+            client=participant.queue_id,
+            subscribe=_feeds(subscribe),
+            unsubscribe=_feeds(unsubscribe),
+        )
         _, where = await self._placement.call(meeting_id, where_of(seat), body)
         await self._still_in(meeting_id, participant, where)
 
@@ -127,7 +132,7 @@ class MediaService:
     async def offer_audio(self, by: UUID, meeting_id: UUID, sdp: str) -> None:
         """Enters muted unless the microphone's flag is on: after a move of the media it is again."""
         seat, participant = await self._seated(by, meeting_id)
-        offer = OfferAudio(user=by, sdp=sdp, enabled=participant.audio)
+        offer = OfferAudio(user=by, client=participant.queue_id, sdp=sdp, enabled=participant.audio)
         reply, where = await self._placement.call(meeting_id, where_of(seat), offer)
         now = await self._still_in(meeting_id, participant, where)
         if now.audio != participant.audio:
@@ -140,15 +145,19 @@ class MediaService:
     async def set_audio(
         self, by: UUID, meeting_id: UUID, *, enabled: bool, target: UUID | None
     ) -> None:
-        """Open or close one's own microphone; moderators close others'. Undone when the worker can't."""
+        """Open or close one's own microphone; moderators close others'. Undone when the worker can't.
+
+        One that is as wanted is told to the worker again: who mutes twice may have a reason.
+        """
         user = target or by
         command = media.SetAudio(by=by, target=user, enabled=enabled)
         applied = await self._changes.apply(meeting_id, command)
-        if applied.before.participants[user].audio == enabled:
-            return
+        changed = applied.before.participants[user].audio != enabled
         try:
             await self.enforce_audio(meeting_id, user)
         except (MediaFailed, Unavailable):
+            if not changed:
+                raise
             back = media.SetAudio(by=user, target=user, enabled=not enabled)
             await self._changes.apply(meeting_id, back)
             raise
@@ -163,13 +172,15 @@ class MediaService:
             if seat.participant is None or seat.worker_id is None:
                 return
             enabled = seat.participant.audio
-            await self._set_at_worker(meeting_id, seat, user, enabled)
+            await self._set_at_worker(meeting_id, seat, seat.participant)
             after = (await self._placement.seat(meeting_id, user)).participant
             if after is None or after.audio == enabled:
                 return
 
-    async def _set_at_worker(self, meeting_id: UUID, seat: Seat, user: UUID, enabled: bool) -> None:
-        body = SetAudio(user=user, enabled=enabled)
+    async def _set_at_worker(self, meeting_id: UUID, seat: Seat, participant: Participant) -> None:
+        body = SetAudio(
+            user=participant.user_id, client=participant.queue_id, enabled=participant.audio
+        )
         try:
             await self._placement.call(meeting_id, where_of(seat), body)
         except SfuFailure as failure:
@@ -189,26 +200,24 @@ class MediaService:
         seat = await self._placement.find_seat(meeting_id, asked.user_id)
         present = seat.participant if seat else None
         if seat is None or present is None or present.queue_id != asked.queue_id:
-            await self._undo(meeting_id, asked.user_id, where, None)
+            await self._undo(meeting_id, asked, where)
             raise _not_in()
         if seat.media_epoch != where.epoch:
             raise MediaFailed("the media moved to another worker; offer again", code="media_moved")
         return present
 
-    async def _undo(
-        self, meeting_id: UUID, user: UUID, where: Where, taken_over: StopVideo | None
-    ) -> None:
-        """What the worker was asked came too late: the client it was for is out.
-
-        `taken_over` is all that may be closed when another client of the same user is in.
-        """
-        seat = await self._placement.find_seat(meeting_id, user)
+    async def _undo(self, meeting_id: UUID, asked: Participant, where: Where) -> None:
+        """What the worker was asked came too late: the client it was for is out."""
+        seat = await self._placement.find_seat(meeting_id, asked.user_id)
         if seat is None or not seat.active:
             await self._placement.try_ask(meeting_id, where, CloseMeeting())
-        elif seat.participant is None:
-            await self._placement.try_ask(meeting_id, where, RemovePeer(user=user))
-        elif taken_over is not None:
-            await self._placement.try_ask(meeting_id, where, taken_over)
+            return
+        present = seat.participant
+        if present is not None and present.queue_id == asked.queue_id:
+            return  # it is in again
+        # Another client of the same user that is in by now keeps what it has.
+        out = RemovePeer(user=asked.user_id, client=asked.queue_id)
+        await self._placement.try_ask(meeting_id, where, out)
 
     async def _tell(self, participant: Participant, event: Event) -> None:
         await self._channels.publish_to(Audience(queues=frozenset((participant.queue_id,))), event)

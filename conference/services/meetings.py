@@ -155,10 +155,10 @@ class MeetingService:
         return (await self._apply(meeting_id, command, own_channel)).meeting
 
     async def eject(self, by: UUID, meeting_id: UUID, user: UUID) -> None:
-        await self._apply(meeting_id, leaving.Eject(by=by, user=user))
+        await self._take_out(meeting_id, user, leaving.Eject(by=by, user=user))
 
     async def leave(self, by: UUID, meeting_id: UUID) -> None:
-        await self._apply(meeting_id, leaving.Leave(by=by))
+        await self._take_out(meeting_id, by, leaving.Leave(by=by))
 
     async def channel_gone(self, queue_id: UUID) -> None:
         """Whoever joined or waits with this channel, anywhere, leaves as if they had asked to."""
@@ -203,7 +203,7 @@ class MeetingService:
         await self._apply(meeting_id, access_list.SetMember(by=by, user=user, user_type=user_type))
 
     async def remove_member(self, by: UUID, meeting_id: UUID, user: UUID) -> None:
-        await self._apply(meeting_id, access_list.RemoveMember(by=by, user=user))
+        await self._take_out(meeting_id, user, access_list.RemoveMember(by=by, user=user))
 
     # ------------------------------------------------------------------------------------------
 
@@ -214,6 +214,16 @@ class MeetingService:
         applied = await self._changes.apply(meeting_id, command, guard)
         await self._placement.tidy(applied)
         return applied
+
+    async def _take_out(self, meeting_id: UUID, user: UUID, command: Command) -> None:
+        """As `_apply`; the worker is told again of a user who was out already."""
+        try:
+            applied = await self._apply(meeting_id, command)
+        except NotFound:
+            await self._placement.keep_out(meeting_id, user)
+            raise
+        if user not in applied.before.participants:
+            await self._placement.keep_out(meeting_id, user)
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[Connection]:

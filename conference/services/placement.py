@@ -162,7 +162,7 @@ class Placement:
     # --- letting go ---------------------------------------------------------------------------
 
     async def tidy(self, applied: Applied) -> None:
-        """Have the worker close what a change has ended. A worker that can't will notice the silence itself."""
+        """Have the worker close what a change has ended, at once. Where that fails, the reconciler does it later."""
         where = where_of(applied.before)
         if where is None:
             return
@@ -173,7 +173,15 @@ class Placement:
         for participant in applied.before.participants.values():
             still = after.participants.get(participant.user_id)
             if still is None or still.queue_id != participant.queue_id:
-                await self.try_ask(after.id, where, RemovePeer(user=participant.user_id))
+                out = RemovePeer(user=participant.user_id, client=participant.queue_id)
+                await self.try_ask(after.id, where, out)
+
+    async def keep_out(self, meeting_id: UUID, user: UUID) -> None:
+        """Have the worker let go of someone who is not in, once more: whoever asks again may have a reason."""
+        seat = await self.find_seat(meeting_id, user)
+        where = where_of(seat) if seat else None
+        if seat is not None and seat.participant is None and where is not None:
+            await self.try_ask(meeting_id, where, RemovePeer(user=user))
 
     async def try_ask(self, meeting_id: UUID, where: Where, body: Body) -> None:
         """Ask, and only log when that fails."""

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from conference.domain.holding import Due, Entitled
 from conference.domain.meeting import Participant
 from conference.storage.meetings import Connection, participant_of
 
@@ -121,3 +122,21 @@ async def placements(conn: Connection) -> list[tuple[UUID, str, int]]:
         "select id, worker_id, media_epoch from meetings where active and worker_id is not null"
     )
     return [(row["id"], row["worker_id"], row["media_epoch"]) for row in rows]
+
+
+async def due(conn: Connection, worker: str) -> dict[UUID, Due]:
+    """What a worker should hold: the active meetings that are placed on it, and who is in them."""
+    rows = await conn.fetch(
+        """select id, media_epoch, user_id, queue_id, audio, video, screen
+           from meetings left join participants on meeting_id = id
+           where worker_id = $1 and active""",
+        worker,
+    )
+    users: dict[tuple[UUID, int], dict[UUID, Entitled]] = {}
+    for meeting_id, epoch, user_id, queue_id, audio, video, screen in rows:
+        found = users.setdefault((meeting_id, epoch), {})
+        if user_id is not None:
+            found[user_id] = Entitled(client=queue_id, audio=audio, video=video, screen=screen)
+    return {
+        meeting_id: Due(epoch=epoch, users=found) for (meeting_id, epoch), found in users.items()
+    }
