@@ -290,7 +290,7 @@ async def test_one_enters_muted_and_opens_the_microphone(room: Room, worker: Wor
     assert [body.enabled for body in worker.asked(sfu.SetAudio)] == [True]
     assert await room.audio(room.bob, enabled=True) == 204
     assert await room.alice.seen() == []
-    assert len(worker.asked(sfu.SetAudio)) == 1
+    assert len(worker.asked(sfu.SetAudio)) == 2, "whoever asks again may have a reason"
 
 
 async def test_a_moderator_mutes(room: Room, worker: Worker) -> None:

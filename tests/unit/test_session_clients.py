@@ -1,0 +1,215 @@
+"""Whose connections a worker has: which client's, what it tells of them, and one that fails among many."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+from sdp_samples import CHROMIUM_AUDIO_SLOTS, CHROMIUM_VIDEO
+from sfu_stubs import StubPath
+
+from schemas import sfu as wire
+from sfu.connection import Media
+from sfu.dtls import Certificate
+from sfu.endpoint import Endpoint
+from sfu.inbound import Inbound
+from sfu.meetings import REPORTED_AT_ONCE, Meetings
+from sfu.peer import Peer
+from sfu.session import Session
+from sfu.streams import Streams
+
+CERTIFICATE = Certificate()
+MEETING, BOB, CAROL = UUID(int=1), UUID(int=2), UUID(int=3)
+FORMER, PRESENT = UUID(int=8), UUID(int=9)
+NOBODYS = wire.Feed(UUID(int=99), "video")
+
+
+class Desk:
+    """A worker's meetings, without its port."""
+
+    def __init__(self) -> None:
+        self.now_us = 0
+        path = StubPath()
+        self.endpoint = Endpoint(path, CERTIFICATE, [("127.0.0.1", 7882)])
+        self.media = Media(
+            endpoint=self.endpoint,
+            streams=Streams(path),
+            cname="worker",
+            now_us=lambda: self.now_us,
+        )
+        self.meetings = Meetings(self.media, lambda session, body: None)
+
+    def ask(self, body: wire.Body, meeting: UUID = MEETING) -> wire.Result:
+        command = wire.Command(
+            id=uuid4().hex, reply_to="alice", deadline=0, meeting=meeting, epoch=1, body=body
+        )
+        return self.meetings.execute(command)
+
+    def publish(self, client: UUID | None, user: UUID = BOB) -> None:
+        audio = wire.OfferAudio(user=user, client=client, sdp=CHROMIUM_AUDIO_SLOTS, enabled=True)
+        video = wire.OfferVideo(user=user, client=client, kind="video", sdp=CHROMIUM_VIDEO)
+        for offer in (audio, video):
+            assert isinstance(self.ask(offer), wire.Answered)
+
+    def subscribe(self, user: UUID, meeting: UUID = MEETING) -> None:
+        self.ask(wire.Subscribe(user=user, subscribe=[NOBODYS], unsubscribe=[]), meeting)
+
+    def held(self) -> list[wire.HeldMeeting]:
+        report = self.ask(wire.Report())
+        assert isinstance(report, wire.Held)
+        return report.meetings
+
+    def of_bob(self) -> wire.HeldUser:
+        (meeting,) = self.held()
+        (bob,) = [user for user in meeting.users if user.user == BOB]
+        return bob
+
+    @property
+    def session(self) -> Session:
+        (session,) = self.meetings
+        return session
+
+
+def test_a_worker_tells_what_it_holds() -> None:
+    desk = Desk()
+    desk.publish(PRESENT)
+    desk.now_us += 1_500_000
+    assert desk.held() == [
+        wire.HeldMeeting(
+            meeting=MEETING,
+            epoch=1,
+            users=[wire.HeldUser(user=BOB, client=PRESENT, audio=True, video=1.5, screen=None)],
+        )
+    ]
+    desk.ask(wire.SetAudio(user=BOB, client=PRESENT, enabled=False))
+    desk.ask(wire.StopVideo(user=BOB, client=PRESENT, kind="video"))
+    bob = desk.of_bob()
+    assert (bob.audio, bob.video) == (False, None)
+    desk.ask(wire.RemovePeer(user=BOB, client=PRESENT))
+    assert desk.held()[0].users == []
+
+
+def test_whose_connections_were_lost_is_still_told_until_they_are_removed() -> None:
+    """A subscription outlives its connection, and somebody who is out must not keep one."""
+    desk = Desk()
+    desk.subscribe(CAROL)
+    assert [user.user for user in desk.held()[0].users] == [CAROL]
+    desk.ask(wire.RemovePeer(user=CAROL))
+    assert desk.held()[0].users == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        wire.OfferAudio(user=BOB, client=PRESENT, sdp=CHROMIUM_AUDIO_SLOTS, enabled=False),
+        wire.OfferVideo(user=BOB, client=PRESENT, kind="screen", sdp=CHROMIUM_VIDEO),
+        wire.Subscribe(user=BOB, client=PRESENT, subscribe=[NOBODYS], unsubscribe=[]),
+    ],
+    ids=lambda body: type(body).__name__,
+)
+def test_another_client_takes_the_place_of_the_former(body: wire.Body) -> None:
+    desk = Desk()
+    desk.publish(FORMER)
+    desk.ask(body)
+    bob = desk.of_bob()
+    assert (bob.client, bob.video) == (PRESENT, None)
+    assert bob.audio is (False if isinstance(body, wire.OfferAudio) else None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        wire.StopVideo(user=BOB, client=FORMER, kind="video"),
+        wire.SetAudio(user=BOB, client=FORMER, enabled=False),
+        wire.AnswerInbound(user=BOB, client=FORMER, sdp="v=0"),
+        wire.RemovePeer(user=BOB, client=FORMER),
+    ],
+    ids=lambda body: type(body).__name__,
+)
+def test_an_order_for_a_client_that_is_gone_does_nothing(body: wire.Body) -> None:
+    desk = Desk()
+    desk.publish(PRESENT)
+    result = desk.ask(body)
+    assert isinstance(result, wire.Done) or (
+        isinstance(result, wire.Failed) and result.code == "no_session"
+    )
+    assert desk.of_bob() == wire.HeldUser(
+        user=BOB, client=PRESENT, audio=True, video=0.0, screen=None
+    )
+
+
+def test_who_does_not_tell_the_client_means_whichever_there_is() -> None:
+    desk = Desk()
+    desk.publish(PRESENT)
+    desk.ask(wire.SetAudio(user=BOB, enabled=False))
+    assert desk.of_bob().audio is False
+    desk.publish(None)
+    assert desk.of_bob().client == PRESENT
+    desk.ask(wire.RemovePeer(user=BOB))
+    assert desk.held()[0].users == []
+
+
+@pytest.mark.parametrize("count", [REPORTED_AT_ONCE - 2, REPORTED_AT_ONCE, 2500])
+def test_a_long_report_has_pages(count: int) -> None:
+    desk = Desk()
+    desk.ask(wire.OpenMeeting(), UUID(int=5))
+    for number in range(count):
+        desk.subscribe(UUID(int=1000 + number))
+    found: list[UUID] = []
+    meetings: set[UUID] = set()
+    after: int | None = 0
+    while after is not None:
+        page = desk.ask(wire.Report(after=after))
+        assert isinstance(page, wire.Held)
+        assert sum(1 + len(meeting.users) for meeting in page.meetings) <= REPORTED_AT_ONCE + 1
+        found += [user.user for meeting in page.meetings for user in meeting.users]
+        meetings |= {meeting.meeting for meeting in page.meetings}
+        after = page.next
+    assert sorted(found, key=int) == [UUID(int=1000 + number) for number in range(count)]
+    assert meetings == {MEETING, UUID(int=5)}
+
+
+# --- one that fails -----------------------------------------------------------------------------
+
+
+def test_one_connection_that_cannot_be_closed_keeps_no_other_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk()
+    for user in (BOB, CAROL):
+        desk.publish(None, user)
+    close = Peer.close
+    failed: list[Peer] = []
+
+    def broken(peer: Peer) -> None:
+        if not failed:
+            failed.append(peer)
+            raise KeyError("a defect")
+        close(peer)
+
+    monkeypatch.setattr(Peer, "close", broken)
+    desk.ask(wire.CloseMeeting())
+    assert desk.endpoint.peers == 1, "all but the one"
+    assert desk.media.faults.counters["closing_failed"] == 1
+    assert len(desk.meetings) == 0
+
+
+def test_one_viewer_that_cannot_be_updated_keeps_no_other_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk()
+    users = [UUID(int=100 + number) for number in range(4)]
+    for user in users:
+        desk.subscribe(user)
+    told: list[UUID] = []
+
+    def update(inbound: Inbound) -> None:
+        if inbound.user == users[1]:
+            raise KeyError("a defect")
+        told.append(inbound.user)
+
+    monkeypatch.setattr(Inbound, "update", update)
+    desk.session._feeds_changed()
+    assert desk.session.catch_up(1_000_000) is False
+    assert told == [users[0], users[2], users[3]]
+    assert desk.media.faults.counters["viewing_failed"] == 1
