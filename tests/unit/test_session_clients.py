@@ -190,7 +190,7 @@ def test_one_connection_that_cannot_be_closed_keeps_no_other_open(
     monkeypatch.setattr(Peer, "close", broken)
     desk.ask(wire.CloseMeeting())
     assert desk.endpoint.peers == 1, "all but the one"
-    assert desk.media.faults.counters["closing_failed"] == 1
+    assert desk.media.guard.counters["closing_failed"] == 1
     assert len(desk.meetings) == 0
 
 
@@ -212,4 +212,4 @@ def test_one_viewer_that_cannot_be_updated_keeps_no_other_behind(
     desk.session._feeds_changed()
     assert desk.session.catch_up(1_000_000) is False
     assert told == [users[0], users[2], users[3]]
-    assert desk.media.faults.counters["viewing_failed"] == 1
+    assert desk.media.guard.counters["viewing_failed"] == 1
