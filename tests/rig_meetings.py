@@ -210,6 +210,8 @@ class Worker:
         self.reply: Scripted = obliging
         self.held: sfu.Held | None = None
         """What it says that it holds; None: it fails to say."""
+        self.silent = False
+        self.reported_at: list[float] = []
         self.commands: list[sfu.Command] = []
         self.load = 0.0
         self.draining = False
@@ -274,7 +276,9 @@ class Worker:
             result: sfu.Result | None
             assert command.deadline > time.time() - WITHIN
             if isinstance(command.body, sfu.Report):
+                self.reported_at.append(time.monotonic())
                 result = self.held or sfu.Failed(code="internal", reason="nobody asked before")
+                result = None if self.silent else result
             else:
                 self.commands.append(command)
                 result = self.reply(command)
