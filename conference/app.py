@@ -202,7 +202,7 @@ def _own_secret(settings: Settings) -> str | None:
 
 def _verifier(settings: Settings, secret: str | None) -> TokenVerifier:
     jwks = JwksKeys(settings.jwks_url) if settings.jwks_url is not None else None
-    return TokenVerifier(secret, jwks)
+    return TokenVerifier(secret, jwks, longest_life=settings.token_lifetime_max)
 
 
 def _remembering(users: UserService) -> Callable[[Caller], Awaitable[None]]:

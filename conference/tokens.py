@@ -15,7 +15,7 @@ import msgspec
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from config.settings import Settings
+from config.settings import SECRET_SHORTEST, Settings, SettingsError
 
 ALGORITHM = "HS256"
 SECRET_FILE = "jwt-secret"
@@ -82,18 +82,31 @@ def issue(
 
 
 def load_secret(settings: Settings) -> str:
-    """The setting, or the one kept in the data directory, made at first use (by one of many processes).
+    """As `known_secret`, made at first use (by one of many processes)."""
+    found = known_secret(settings)
+    if found is None:
+        _create(settings.data_dir / SECRET_FILE)
+        found = known_secret(settings)
+    return found or ""
 
-    Raises OSError when the file can't be read or made.
+
+def known_secret(settings: Settings) -> str | None:
+    """The setting, or the one kept in the data directory; None while there is none.
+
+    Raises OSError when the file can't be read or made, SettingsError when somebody shortened it.
     """
     if settings.jwt_secret:
         return settings.jwt_secret
     path = settings.data_dir / SECRET_FILE
     try:
-        return path.read_text().strip()
+        found = path.read_text().strip()
     except FileNotFoundError:
-        _create(path)
-        return path.read_text().strip()
+        return None
+    if len(found.encode()) < SECRET_SHORTEST:
+        raise SettingsError(
+            f"{path} is too short and can be guessed: remove it, and another is made"
+        )
+    return found
 
 
 def _create(path: Path) -> None:

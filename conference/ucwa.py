@@ -267,11 +267,16 @@ def _sign_in(shared: Shared, online_meetings: OnlineMeetingService) -> SignIn:
         shared.pool,
         online_meetings,
         shared.secret,
-        lifetime=timedelta(seconds=settings.ucwa_token_lifetime),
-        anonymous_lifetime=timedelta(seconds=settings.ucwa_anonymous_token_lifetime),
+        lifetime=_within(settings, settings.ucwa_token_lifetime),
+        anonymous_lifetime=_within(settings, settings.ucwa_anonymous_token_lifetime),
         now=shared.now,
         new_id=shared.new_id,
     )
+
+
+def _within(settings: Settings, seconds: float) -> timedelta:
+    """A token that we would not take ourselves is not given out."""
+    return timedelta(seconds=min(seconds, settings.token_lifetime_max))
 
 
 def _watch(settings: Settings) -> ConversationWatch:

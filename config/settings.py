@@ -17,6 +17,8 @@ PREFIX = "PARLEY_"
 CONFIG_VARIABLE = "PARLEY_CONFIG"
 THIS_MACHINE = "this-machine"
 """A media_host: every address of this machine, for clients on this machine."""
+SECRET_SHORTEST = 32
+"""Bytes: an HS256 key is at least as long as the hash (RFC 7518 section 3.2)."""
 SECRETS = frozenset({"jwt_secret", "database_url", "redis_url"})
 
 UCWA_SCOPES = (
@@ -70,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jwt_secret: str | None = None
     """HS256 secret; default: one made at first start and kept in data_dir."""
     jwks_url: str | None = None
+    token_lifetime_max: Seconds = 2_592_000.0
+    """A token that says otherwise, or not at all, does not hold for longer than this after it was issued."""
 
     # channels
     poll_timeout: Seconds = 60.0
@@ -189,15 +193,26 @@ def load(environ: Mapping[str, str], *, defaults: Mapping[str, object] | None = 
         values.update(_from_toml(Path(path)))
     values.update(_from_environment(environ))
     try:
-        return msgspec.convert(values, Settings, strict=False, dec_hook=_path_from)
+        settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path_from)
     except msgspec.ValidationError as error:
         raise SettingsError(f"setting not understood: {error}") from None
+    _refuse_short_secret(settings)
+    return settings
 
 
 def shown(settings: Settings) -> dict[str, object]:
     """The settings as plain values with secrets masked, for logs and `parley doctor`."""
     plain = msgspec.to_builtins(settings, enc_hook=str)
     return {key: "***" if key in SECRETS and value else value for key, value in plain.items()}
+
+
+def _refuse_short_secret(settings: Settings) -> None:
+    length = len((settings.jwt_secret or "").encode())
+    if settings.jwt_secret is not None and length < SECRET_SHORTEST:
+        raise SettingsError(
+            f"{PREFIX}JWT_SECRET has {length} bytes and can be guessed: use {SECRET_SHORTEST} random ones or more, "
+            "or leave it unset"
+        )
 
 
 def _path_from(kind: type, value: object) -> object:

@@ -8,27 +8,30 @@ can't be passed off as an HS256 secret.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import time
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
 import structlog
 from aiohttp import web
-from joserfc import jwt
+from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OctKey
 
 from conference.api.jwks import JwksKeys
 from conference.api.origin import OwnPages
+from conference.api.repeats import repeated
 from conference.errors import Unauthenticated
 
 COOKIE = "ZM_AUTH_TOKEN"
 PHOTO_COOKIE = "cwt_ucwa"
 LEEWAY = 30.0
 """Seconds by which other clocks may differ from ours."""
+LONGEST_LIFE = 2_592_000.0
+"""Seconds: 30 days."""
 
 _REMEMBER = 300.0
 """A verified token is checked anew after this long, so that a withdrawn key stops to count."""
@@ -74,12 +77,16 @@ class _Claims(msgspec.Struct, kw_only=True):
     sub: UUID
     exp: float | None = None
     nbf: float | None = None
+    iat: float | None = None
     email: str = ""
     name: str = ""
     org: str = ""
     permissions: list[str] | str = []
     scope: list[str] | str = []
     meeting: UUID | None = None
+
+
+_Part = TypeVar("_Part", _Header, _Claims)
 
 
 class TokenVerifier:
@@ -90,10 +97,14 @@ class TokenVerifier:
         secret: str | None,
         jwks: JwksKeys | None = None,
         clock: Callable[[], float] = time.time,
+        *,
+        longest_life: float = LONGEST_LIFE,
     ) -> None:
+        """`longest_life`: seconds from when a token was issued, whatever it says itself."""
         self._secret = OctKey.import_key(secret) if secret else None
         self._jwks = jwks
         self._clock = clock
+        self._longest_life = longest_life
 
     async def verify(self, token: str) -> tuple[Caller, float]:
         """The caller and when the token expires (Unix time). Raises Unauthenticated, Unavailable."""
@@ -102,13 +113,12 @@ class TokenVerifier:
         header = _header(token)
         key, algorithm = await self._key_for(header)
         try:
-            verified = jwt.decode(token, key, algorithms=[algorithm])
-            claims = msgspec.convert(verified.claims, _Claims)
-        except (JoseError, msgspec.DecodeError, ValueError, TypeError) as error:
+            verified = jws.deserialize_compact(token, key, algorithms=[algorithm])
+            claims = _json(verified.payload or b"", _Claims)
+        except (JoseError, *_UNREADABLE) as error:
             _log.debug("token_refused", error=repr(error))
             raise Unauthenticated("the token does not hold") from None
-        self._check_times(claims)
-        return _caller(claims), claims.exp if claims.exp is not None else float("inf")
+        return _caller(claims), self._end(claims)
 
     async def _key_for(self, header: _Header) -> tuple[OctKey | KeySet, str]:
         if header.alg == "HS256" and self._secret is not None:
@@ -117,20 +127,41 @@ class TokenVerifier:
             return await self._jwks.get(header.kid), header.alg
         raise Unauthenticated("the token's algorithm is not accepted here")
 
-    def _check_times(self, claims: _Claims) -> None:
+    def _end(self, claims: _Claims) -> float:
+        """When it ends: by itself, or after its longest life. Without `exp` that needs to know when it began."""
         now = self._clock()
-        if claims.exp is not None and now >= claims.exp + LEEWAY:
-            raise Unauthenticated("the token has expired", code="token_expired")
-        if claims.nbf is not None and now < claims.nbf - LEEWAY:
+        if any(at is not None and now < at - LEEWAY for at in (claims.nbf, claims.iat)):
             raise Unauthenticated("the token is not valid yet")
+        latest = (now if claims.iat is None else claims.iat) + self._longest_life
+        if claims.exp is None and claims.iat is None:
+            raise Unauthenticated("the token says neither when it ends nor when it was issued")
+        if claims.exp is not None and claims.exp > latest + LEEWAY:
+            raise Unauthenticated(
+                f"the token would hold for longer than {self._longest_life:g} s, which is the most here "
+                "(PARLEY_TOKEN_LIFETIME_MAX)"
+            )
+        end = latest if claims.exp is None else claims.exp
+        if now >= end + LEEWAY:
+            raise Unauthenticated("the token has expired", code="token_expired")
+        return end
+
+
+_UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)
+
+
+def _json(raw: bytes, kind: type[_Part]) -> _Part:
+    """Raises one of _UNREADABLE; also for what another reader might read otherwise."""
+    read = msgspec.json.decode(raw, type=kind)
+    if (name := repeated(raw)) is not None:
+        raise ValueError(f"{name} is there twice")
+    return read
 
 
 def _header(token: str) -> _Header:
     encoded = token.partition(".")[0]
     try:
-        plain = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
-        return msgspec.json.decode(plain, type=_Header)
-    except (binascii.Error, ValueError, msgspec.DecodeError):
+        return _json(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)), _Header)
+    except _UNREADABLE:
         raise Unauthenticated("that is not a token") from None
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
+from conference.api.repeats import repeated
 from conference.errors import BadRequest, NotFound
 
 Body = TypeVar("Body")
@@ -23,11 +24,17 @@ async def read(request: web.Request, kind: type[Body]) -> Body:
     if not raw:
         raise BadRequest("the request needs a JSON body", code="no_body")
     try:
-        return msgspec.json.decode(raw, type=kind)
+        body = msgspec.json.decode(raw, type=kind)
+        twice = repeated(raw)
     except msgspec.ValidationError as error:
         raise BadRequest(str(error), code="bad_body") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise BadRequest("the body is nested too deeply", code="bad_json") from None
+    except (msgspec.DecodeError, ValueError) as error:
         raise BadRequest(f"the body is not JSON: {error}", code="bad_json") from None
+    if twice is not None:
+        raise BadRequest(f"$.{twice}: is there twice", code="bad_json")
+    return body
 
 
 async def whole(request: web.Request, within: float) -> bytes:

@@ -9,8 +9,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from conference.commands import CommandError
-from conference.tokens import issue, load_secret, user_named
-from config.settings import load
+from conference.tokens import issue, known_secret, user_named
+from config.settings import Settings, load
 
 
 def token(
@@ -42,8 +42,13 @@ def token(
     """
     if hours <= 0:
         raise CommandError("--hours must be more than 0")
+    settings = load(os.environ)
+    if hours * 3600 > settings.token_lifetime_max:
+        raise CommandError(
+            f"--hours may be {settings.token_lifetime_max / 3600:g} at most: PARLEY_TOKEN_LIFETIME_MAX"
+        )
     text = issue(
-        load_secret(load(os.environ)),
+        _secret(settings),
         user=user_named(user, display=name, email=email, org=org),
         permissions=_names(permissions),
         scope=_names(scope),
@@ -52,6 +57,17 @@ def token(
     )
     print(text)
     return 0
+
+
+def _secret(settings: Settings) -> str:
+    """One that no server knows would make tokens that hold nowhere."""
+    found = known_secret(settings)
+    if found is None:
+        raise CommandError(
+            f"no server has run in {settings.data_dir}, so there is no secret to sign with: start `parley up` first, "
+            "or set PARLEY_DATA_DIR to where one runs, or PARLEY_JWT_SECRET to its secret"
+        )
+    return found
 
 
 def _names(text: str) -> list[str]:

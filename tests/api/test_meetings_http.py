@@ -27,6 +27,10 @@ async def api(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterato
         (b'{"name": "x", "meetingType": "permanent"} trailing', "bad_json"),
         (b"[" * 1900, "bad_json"),
         (b"null", "bad_body"),
+        (b'{"name": "x", "meetingType": "permanent", "name": "y"}', "bad_json"),
+        (b'{"name": "x", "meetingType": "permanent", "n\\u0061me": "y"}', "bad_json"),
+        (b'{"name": ' + b"[" * 1900, "bad_body"),
+        (b'{"other": ' + b"[" * 1900, "bad_body"),
     ],
 )
 async def test_what_is_not_json_is_refused(api: Api, data: bytes, code: str) -> None:

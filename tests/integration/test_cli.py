@@ -13,7 +13,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from conference.tokens import user_id_for
+from conference.tokens import load_secret, user_id_for
+from config.settings import Settings
 
 
 def parley(*arguments: str, data_dir: Path, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -50,6 +51,7 @@ def test_help(command: tuple[str, ...], tmp_path: Path) -> None:
 
 
 def test_a_token_is_alone_on_stdout_and_holds(tmp_path: Path) -> None:
+    load_secret(Settings(data_dir=tmp_path))
     done = parley(
         "token", "--user", "alice", "--permissions", "a,b", "--scope", "x y", data_dir=tmp_path
     )
@@ -62,6 +64,25 @@ def test_a_token_is_alone_on_stdout_and_holds(tmp_path: Path) -> None:
     assert claims["sub"] == str(user_id_for("alice"))
     assert claims["permissions"] == ["a", "b"]
     assert claims["scope"] == "x y"
+
+
+def test_a_token_needs_the_secret_of_a_server_that_has_run(tmp_path: Path) -> None:
+    done = parley("token", "--user", "alice", data_dir=tmp_path / "elsewhere")
+    assert done.returncode == 1
+    assert "no server has run in" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("command", [("api",), ("up",), ("token", "--user", "alice"), ("doctor",)])
+def test_a_secret_that_can_be_guessed_is_refused_at_start(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = parley(*command, data_dir=tmp_path, PARLEY_JWT_SECRET="x" * 31)
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert "PARLEY_JWT_SECRET has 31 bytes" in said
+    assert "Traceback" not in said
 
 
 def test_users_are_added_changed_and_listed(tmp_path: Path, database_url: str) -> None:

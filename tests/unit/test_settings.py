@@ -53,6 +53,8 @@ def test_environment_values_are_converted(
         ({"PARLEY_NATIVE": "maybe"}, "native"),
         ({"PARLEY_POLL_TIMEOUT": "0"}, "poll_timeout"),
         ({"PARLEY_CHANNEL_CAP": "3"}, "channel_cap"),
+        ({"PARLEY_JWT_SECRET": "x" * 31}, "JWT_SECRET has 31 bytes"),
+        ({"PARLEY_JWT_SECRET": ""}, "JWT_SECRET has 0 bytes"),
         ({"PARLEY_CONFIG": "/nowhere/parley.toml"}, "/nowhere/parley.toml"),
     ],
 )

@@ -11,8 +11,8 @@ from joserfc import jwt
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import OctKey
 
-from conference.tokens import issue, load_secret, user_id_for, user_named
-from config.settings import Settings
+from conference.tokens import issue, known_secret, load_secret, user_id_for, user_named
+from config.settings import Settings, SettingsError
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SECRET = "a secret of thirty-two characters"
@@ -69,6 +69,17 @@ def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:
     assert len(made.pop()) >= 32
     assert os.listdir(tmp_path / "var") == ["jwt-secret"]
     assert (tmp_path / "var" / "jwt-secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_is_made_by_looking(tmp_path: Path) -> None:
+    assert known_secret(Settings(data_dir=tmp_path)) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_kept_secret_that_was_shortened_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "jwt-secret").write_text("short\n")
+    with pytest.raises(SettingsError, match="too short"):
+        load_secret(Settings(data_dir=tmp_path))
 
 
 def test_the_setting_comes_first(tmp_path: Path) -> None:
