@@ -26,19 +26,10 @@ def announced(settings: Settings) -> Finding:
     check = "announced address"
     if not settings.media_announced:
         return _derived(check, settings)
-    for text in settings.media_announced:
-        address = _address(text)
-        if address is None or address.is_unspecified:
-            return Finding(
-                check=check,
-                level="fail",
-                found=f"{text!r} is not an address that a client can send to",
-                advice="set PARLEY_MEDIA_ANNOUNCED to this machine's public IPv4 and IPv6 addresses",
-            )
-        if address.is_loopback and not _is_loopback(settings.http_host):
-            return _loopback_only(check, text)
-    bound = _address(settings.media_host)
-    if settings.media_host == THIS_MACHINE or (bound is not None and bound.is_loopback):
+    loopback = next(filter(_is_loopback, settings.media_announced), None)
+    if loopback and not _is_loopback(settings.http_host):
+        return _loopback_only(check, loopback)
+    if settings.media_host == THIS_MACHINE or _is_loopback(settings.media_host):
         return Finding(
             check=check,
             level="warn",
@@ -50,19 +41,12 @@ def announced(settings: Settings) -> Finding:
 
 def _derived(check: str, settings: Settings) -> Finding:
     host = settings.media_host
-    bound = _address(host)
     if host == THIS_MACHINE:
         if not _is_loopback(settings.http_host):
             return _loopback_only(check, "this machine only")
         found = f"{_candidates(host)} (to this machine only)"
         return Finding(check=check, level="ok", found=found)
-    if bound is None:
-        return Finding(
-            check=check,
-            level="fail",
-            found=f"PARLEY_MEDIA_HOST {host!r} is not an address",
-            advice="set it to an address of this machine, or 0.0.0.0",
-        )
+    bound = ipaddress.ip_address(host)
     if bound.is_unspecified:
         return Finding(
             check=check,

@@ -6,6 +6,7 @@ same setting. Lists are written with commas in the environment and as arrays in 
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from config.values import RULES, THIS_MACHINE, in_words
+
+__all__ = ["THIS_MACHINE", "Settings", "SettingsError", "load", "shown"]
+
 PREFIX = "PARLEY_"
 CONFIG_VARIABLE = "PARLEY_CONFIG"
-THIS_MACHINE = "this-machine"
-"""A media_host: every address of this machine, for clients on this machine."""
 SECRET_SHORTEST = 32
 """Bytes: an HS256 key is at least as long as the hash (RFC 7518 section 3.2)."""
 SECRETS = frozenset({"jwt_secret", "database_url", "redis_url"})
@@ -30,7 +33,7 @@ UCWA_SCOPES = (
 )
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=1_000_000_000)]
 AccessLevel = Literal["Everyone", "SameEnterprise", "Invited", "Locked"]
 LeaderAssignment = Literal["Disabled", "SameEnterprise", "Everyone"]
 Announcement = Literal["Unsupported", "Disabled", "Enabled"]
@@ -38,6 +41,14 @@ Announcement = Literal["Unsupported", "Disabled", "Enabled"]
 
 class SettingsError(ValueError):
     """A setting is unknown or malformed; the text names it and says what it should be."""
+
+
+class Given(msgspec.Struct, frozen=True):
+    """What somebody wrote, and where."""
+
+    place: str
+    written: object
+    value: object
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -188,16 +199,29 @@ def load(environ: Mapping[str, str], *, defaults: Mapping[str, object] | None = 
 
     `defaults` are a command's own, in place of those of `Settings`.
     """
-    values: dict[str, object] = dict(defaults or {})
-    if path := environ.get(CONFIG_VARIABLE):
-        values.update(_from_toml(Path(path)))
-    values.update(_from_environment(environ))
+    given = _from_toml(Path(path)) if (path := environ.get(CONFIG_VARIABLE)) else {}
+    given |= _from_environment(environ)
+    values = dict(defaults or {}) | {name: each.value for name, each in given.items()}
     try:
         settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path_from)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"setting not understood: {error}") from None
+        name = _NAME_IN_ERROR.findall(str(error))[0]
+        raise _refused(name, given[name], in_words(_KINDS[name])) from None
+    for name in RULES.keys() & given.keys():
+        _apply_rule(name, given[name], getattr(settings, name))
     _refuse_short_secret(settings)
     return settings
+
+
+def _apply_rule(name: str, given: Given, value: str | list[str] | None) -> None:
+    each = [value] if isinstance(value, str) else value or []
+    if not all(map(RULES[name].holds, each)):
+        raise _refused(name, given, RULES[name].words)
+
+
+def _refused(name: str, given: Given, wanted: str) -> SettingsError:
+    shown = "something else, not shown here" if name in SECRETS else repr(given.written)
+    return SettingsError(f"{given.place} must be {wanted}; it is {shown}")
 
 
 def shown(settings: Settings) -> dict[str, object]:
@@ -221,33 +245,50 @@ def _path_from(kind: type, value: object) -> object:
     return Path(value)
 
 
-def _from_toml(path: Path) -> dict[str, object]:
+def _from_toml(path: Path) -> dict[str, Given]:
     try:
         values = tomllib.loads(path.read_text())
     except OSError as error:
         raise SettingsError(f"{CONFIG_VARIABLE}: cannot read {path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not TOML: {error}") from None
-    _refuse_unknown({key: f"{path}: {key}" for key in values})
-    return values
+    return _known({key: Given(f"{path}: {key}", value, value) for key, value in values.items()})
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
     named = {
-        name.removeprefix(PREFIX).lower(): value
+        name.removeprefix(PREFIX).lower(): Given(
+            name, value, value.split(",") if _is_list(name) else value
+        )
         for name, value in environ.items()
         if name.startswith(PREFIX) and name != CONFIG_VARIABLE
     }
-    _refuse_unknown({key: PREFIX + key.upper() for key in named})
-    return {key: value.split(",") if key in _LISTS else value for key, value in named.items()}
+    # Compose files and units set variables to nothing where they mean none.
+    return {
+        name: each
+        for name, each in _known(named).items()
+        if each.value != "" or name not in _OPTIONAL
+    }
 
 
-def _refuse_unknown(labels: Mapping[str, str]) -> None:
-    unknown = [label for key, label in labels.items() if key not in Settings.__struct_fields__]
+def _is_list(variable: str) -> bool:
+    return variable.removeprefix(PREFIX).lower() in _LISTS
+
+
+def _known(given: dict[str, Given]) -> dict[str, Given]:
+    unknown = [each.place for key, each in given.items() if key not in Settings.__struct_fields__]
     if unknown:
         raise SettingsError(f"unknown setting {', '.join(sorted(unknown))}")
+    return given
 
 
+_KINDS = get_type_hints(Settings, include_extras=True)
 _LISTS = frozenset(
     name for name, kind in get_type_hints(Settings).items() if get_origin(kind) is list
 )
+_OPTIONAL = frozenset(
+    field.name
+    for field in msgspec.structs.fields(Settings)
+    if field.default is None and field.name != "jwt_secret"  # nobody means none by an empty one
+)
+_NAME_IN_ERROR = re.compile(r"`\$\.(\w+)")

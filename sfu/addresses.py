@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from aioice.ice import get_host_addresses
 
-from config.settings import THIS_MACHINE, SettingsError
+from config.settings import THIS_MACHINE
 from sfu.path import Address
 
 LOOPBACK = "127.0.0.1"
@@ -28,14 +28,14 @@ _LOOPBACK_ONLY = (
 
 
 def announced(host: str, port: int, configured: Sequence[str]) -> list[Address]:
-    """The candidates of our descriptions, the preferred one first. Raises SettingsError for what is no IP address.
+    """The candidates of our descriptions, the preferred one first. Raises ValueError for what is no IP address.
 
     What the operator configured wins. Otherwise the address that the socket is bound to, or, when that is a
     wildcard, this machine's own addresses and then loopback, for clients on this machine.
     """
     if configured:
-        return [(str(parse_address("media_announced", item.strip())), port) for item in configured]
-    bound = parse_address("media_host", host)
+        return [(str(ipaddress.ip_address(item.strip())), port) for item in configured]
+    bound = ipaddress.ip_address(host)
     if not bound.is_unspecified:
         return [(host, port)]
     own = get_host_addresses(use_ipv4=True, use_ipv6=bound.version == 6)
@@ -45,22 +45,14 @@ def announced(host: str, port: int, configured: Sequence[str]) -> list[Address]:
     ]
 
 
-def parse_address(setting: str, value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Raises SettingsError, naming the setting."""
-    try:
-        return ipaddress.ip_address(value)
-    except ValueError:
-        raise SettingsError(f"setting {setting}: {value!r} is no IP address") from None
-
-
 def bind(host: str, port: int) -> socket.socket:
     """The worker's UDP socket; port 0 takes any. An IPv6 wildcard takes IPv4 as well.
 
-    THIS_MACHINE is a wildcard that takes only what this machine sends. Raises OSError, SettingsError.
+    THIS_MACHINE is a wildcard that takes only what this machine sends. Raises OSError.
     """
     if host == THIS_MACHINE:
         return _bind_for_this_machine(port)
-    version = parse_address("media_host", host).version
+    version = ipaddress.ip_address(host).version
     return _bound(socket.AF_INET6 if version == 6 else socket.AF_INET, host, port, ())
 
 
