@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 
 import asyncpg
 import redis.exceptions
@@ -14,6 +15,7 @@ from conference.commands.token import token
 from conference.commands.up import up
 from conference.datadir import DataDirError
 from conference.embedded import EmbeddedError
+from conference.reach import UnreachableError
 from conference.storage.migrate import MigrationError
 from conference.supervisor import SupervisorError
 from config.settings import SettingsError
@@ -22,7 +24,8 @@ app = App(
     name="parley",
     help="Meetings, event channels and media. Settings are PARLEY_* variables or a TOML file named by "
     "PARLEY_CONFIG; docs/operations.md lists them.",
-    version_flags=(),
+    version=version("parley"),
+    version_flags=("--version",),
 )
 app.command(up)
 app.command(processes.api)
@@ -43,10 +46,18 @@ _EXPECTED = (
     MigrationError,
     SettingsError,
     SupervisorError,
+    UnreachableError,
     OSError,
     asyncpg.PostgresError,
+    asyncpg.InterfaceError,
     redis.exceptions.RedisError,
 )
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {(error.strerror or '').lower()}"
+    return str(error)
 
 
 def main() -> None:
@@ -54,7 +65,7 @@ def main() -> None:
     try:
         app()
     except _EXPECTED as error:
-        print(f"parley: {error}", file=sys.stderr)
+        print(f"parley: {_words(error)}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -10,17 +10,17 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
 from redis import asyncio as aioredis
-from redis.exceptions import RedisError
 
+from conference import reach
 from conference.announcing import addresses
 from conference.datadir import read_urls, supervisor_pid
 from conference.finding import Finding
 from conference.ports import Kind, free, used_by
+from conference.reach import place
 from conference.storage.migrate import MigrationError, pending
 from config.settings import Settings
 from schemas.sfu import WORKER_KEY_PREFIX, WorkerRecord
@@ -105,13 +105,12 @@ async def _server(
         return [Finding(check=check, level="warn", found="embedded, starting; look again")]
     try:
         return await asyncio.wait_for(examine_it(url), _WITHIN)
-    except (OSError, TimeoutError, asyncpg.PostgresError, RedisError, ValueError) as error:
-        reason = str(error) or type(error).__name__
+    except reach.TROUBLE as error:
         return [
             Finding(
                 check=check,
                 level="fail",
-                found=f"{_place(url)} does not answer: {reason}",
+                found=f"{place(url)} does not answer: {reach.reason(error)}",
                 advice=f"check {variable} and that the server runs and lets this machine in",
             )
         ]
@@ -126,7 +125,7 @@ async def _database(url: str) -> list[Finding]:
         theirs: datetime = await connection.fetchval("select clock_timestamp()")
     finally:
         await connection.close()
-    found = f"PostgreSQL {release} at {_place(url)}"
+    found = f"PostgreSQL {release} at {place(url)}"
     first = Finding(check="database", level="ok", found=found)
     if version.major < _OLDEST_POSTGRES:
         first = Finding(
@@ -163,7 +162,7 @@ async def _redis(url: str) -> list[Finding]:
         seconds, micros = await client.time()
         records = await _workers(client)
     return [
-        redis_version(info, _place(url)),
+        redis_version(info, place(url)),
         eviction(memory.get("maxmemory-policy") or ""),
         clock("redis", seconds + micros / 1e6 - asked),
         workers(records),
@@ -308,11 +307,3 @@ def secret(settings: Settings) -> Finding:
         found=f"PARLEY_JWT_SECRET has {len(settings.jwt_secret)} characters and can be guessed",
         advice=f"use {_SECRET_LENGTH} random ones or more, or leave it unset",
     )
-
-
-def _place(url: str) -> str:
-    """A URL's server without what may be secret in it."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix" or not parts.hostname:
-        return "a unix socket"
-    return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 from typing import Literal
 
+from conference.reach import reason
 from config.settings import THIS_MACHINE
 
 Kind = Literal["tcp", "udp"]
@@ -38,6 +39,31 @@ def free(kind: Kind, host: str, port: int) -> bool:
                 raise
             return False
     return True
+
+
+def refused(kind: Kind, host: str, port: int, error: OSError) -> str:
+    """Why one can't listen there, and what to set."""
+    name = "HTTP" if kind == "tcp" else "MEDIA"
+    place = f"can't listen on {host} port {port} ({kind.upper()})"
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"PARLEY_{name}_PORT: {place}: it is taken by {used_by(kind, port)}. "
+            f"End that, or choose another (`parley up --{name.lower()}-port`)"
+        )
+    if error.errno == errno.EACCES:
+        return f"PARLEY_{name}_PORT: {place}: ports below 1024 are root's. Choose another"
+    return f"PARLEY_{name}_HOST: {place}: {reason(error)}. Set it to an address of this machine"
+
+
+def own_address(wildcard: str) -> str:
+    """The address that packets to elsewhere leave from, else loopback. A UDP connect sends nothing."""
+    six = ":" in wildcard
+    with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("2001:db8::1" if six else "198.51.100.1", 9))
+        except OSError:
+            return "::1" if six else "127.0.0.1"
+        return str(probe.getsockname()[0])
 
 
 def used_by(kind: Kind, port: int) -> str:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import signal
 
 import aiohttp
 import structlog
 
+from conference import reach
 from conference.child import Child
 from conference.datadir import ServerUrls, locked, write_urls
 from conference.demo import demo_links
 from conference.embedded import EmbeddedError, PostgresServer, ValkeyServer
-from conference.ports import Kind, free, used_by
+from conference.ports import Kind, free, own_address, refused
 from conference.storage.migrate import migrate
 from conference.tokens import load_secret
 from config.settings import Settings
@@ -32,6 +34,7 @@ _WATCH_INTERVAL = 0.5
 _SERVER_DELAY = 5.0
 _API_PATIENCE = 12.0
 _SFU_PATIENCE = 5.0
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class SupervisorError(RuntimeError):
@@ -42,7 +45,7 @@ async def run_until_signalled(settings: Settings, *, api: int, workers: int, dem
     """Bring everything up, keep it up until SIGINT, SIGTERM or SIGHUP, take it down. The exit code.
 
     A second signal while stopping kills what is left. Raises SupervisorError, EmbeddedError,
-    DataDirError or MigrationError when it can't be brought up; nothing is left running then.
+    DataDirError, UnreachableError or MigrationError when it can't be brought up; nothing is left running then.
     """
     stop = asyncio.Event()
     with locked(settings.data_dir):
@@ -92,6 +95,7 @@ class Supervisor:
     async def keep(self, *, demo: bool) -> None:
         await self._check_ports()
         load_secret(self._settings)
+        await self._reach_servers()
         self._start_servers()
         urls = ServerUrls(database_url=self._database_url(), redis_url=self._redis_url())
         write_urls(self._settings.data_dir, urls)
@@ -126,6 +130,14 @@ class Supervisor:
             if server and not server.running():
                 server.start()
                 log.info("server started", server=type(server).__name__, pid=server.pid)
+
+    async def _reach_servers(self) -> None:
+        """Those that are not ours to start."""
+        if url := self._settings.database_url:
+            async with reach.database(self._settings, url):
+                pass
+        if url := self._settings.redis_url:
+            await reach.redis(self._settings, url)
 
     async def _watch_servers(self) -> None:
         while True:
@@ -193,39 +205,55 @@ class Supervisor:
         ]
         deadline = asyncio.get_running_loop().time() + _PORT_WITHIN
         for kind, host, port in wanted:
-            while not free(kind, host, port):
-                if asyncio.get_running_loop().time() > deadline:
-                    option = "--http-port" if kind == "tcp" else "--media-port"
-                    raise SupervisorError(
-                        f"{kind.upper()} port {port} on {host} is taken by {used_by(kind, port)}: "
-                        f"choose another with {option}"
-                    )
-                await asyncio.sleep(_POLL)
+            try:
+                while not free(kind, host, port):
+                    if asyncio.get_running_loop().time() > deadline:
+                        raise OSError(errno.EADDRINUSE, "taken")
+                    await asyncio.sleep(_POLL)
+            except OSError as error:
+                raise SupervisorError(refused(kind, host, port, error)) from None
 
     async def _say_hello(self, demo: bool) -> None:
-        addresses = [self._settings.public_url or self._address(self._http_ports[0])]
-        addresses += [self._address(port) for port in self._http_ports[1:]]
+        first, *others = map(self._shown, self._http_ports)
+        addresses = [(self._settings.public_url or first).rstrip("/"), *others]
         lines = ["", "Parley is ready: " + "  ".join(addresses)]
         if demo:
             secret = load_secret(self._settings)
             inner = self._address(self._http_ports[0])
             for name, link in (await demo_links(inner, addresses[0], secret)).items():
                 lines.append(f"  {name:<18} {link}")
+        if self._wildcard and not self._settings.public_url:
+            lines += [
+                "Browsers give camera and microphone to https:// only (a proxy, named by PARLEY_PUBLIC_URL) and,",
+                f"on this machine, to {self._address(self._http_ports[0])}",
+            ]
         lines += ["Ctrl-C stops everything.", ""]
         with contextlib.suppress(BrokenPipeError):
             print("\n".join(lines), flush=True)
 
+    @property
+    def _wildcard(self) -> bool:
+        return self._settings.http_host in _LOOPBACK
+
     def _address(self, port: int) -> str:
-        """How a browser on this machine reaches it."""
+        """How this machine reaches it."""
         host = self._settings.http_host
-        reachable = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
-        return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+        return _url(_LOOPBACK.get(host, host), port)
+
+    def _shown(self, port: int) -> str:
+        """How others do, where they may."""
+        host = self._settings.http_host
+        return _url(own_address(host) if self._wildcard else host, port)
 
     def _database_url(self) -> str:
         return self._postgres.url if self._postgres else self._settings.database_url or ""
 
     def _redis_url(self) -> str:
         return self._valkey.url if self._valkey else self._settings.redis_url or ""
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 async def _stop_all(children: list[Child]) -> None:

@@ -6,14 +6,13 @@ import asyncio
 import os
 from datetime import UTC, datetime
 
-import asyncpg
 import msgspec
 from cyclopts import App
 
-from conference.commands.servers import database_url
+from conference.commands.servers import connected, database_url
 from conference.storage.migrate import migrate as apply_migrations
 from conference.tokens import TokenUser, user_named
-from config.settings import load
+from config.settings import Settings, load
 
 user = App(
     name="user", help="Add and list users. A user is also made at the first sight of a valid token."
@@ -22,7 +21,7 @@ user = App(
 
 def migrate() -> int:
     """Bring the database up to date. Safe to repeat, and to run from several machines at once."""
-    applied = asyncio.run(apply_migrations(database_url(load(os.environ))))
+    applied = asyncio.run(_migrate(load(os.environ)))
     print("\n".join(f"applied {name}" for name in applied) or "nothing to do")
     return 0
 
@@ -43,7 +42,7 @@ def add(name: str, *, display: str | None = None, email: str | None = None, org:
         Organisation.
     """
     wanted = user_named(name, display=display, email=email, org=org)
-    asyncio.run(_save(database_url(load(os.environ)), wanted))
+    asyncio.run(_save(load(os.environ), wanted))
     print(wanted.id)
     return 0
 
@@ -57,7 +56,7 @@ def list_users(*, json: bool = False) -> int:
     json
         One JSON array instead of lines.
     """
-    users = asyncio.run(_all(database_url(load(os.environ))))
+    users = asyncio.run(_all(load(os.environ)))
     if json:
         print(msgspec.json.encode(users).decode())
         return 0
@@ -66,9 +65,13 @@ def list_users(*, json: bool = False) -> int:
     return 0
 
 
-async def _save(url: str, wanted: TokenUser) -> None:
-    connection = await asyncpg.connect(url, timeout=10)
-    try:
+async def _migrate(settings: Settings) -> list[str]:
+    async with connected(settings):
+        return await apply_migrations(database_url(settings))
+
+
+async def _save(settings: Settings, wanted: TokenUser) -> None:
+    async with connected(settings) as connection:
         await connection.execute(
             "insert into users (id, email, name, org, created_at) values ($1, $2, $3, $4, $5) "
             "on conflict (id) do update set email = excluded.email, name = excluded.name, org = excluded.org",
@@ -78,14 +81,9 @@ async def _save(url: str, wanted: TokenUser) -> None:
             wanted.org,
             datetime.now(UTC),
         )
-    finally:
-        await connection.close()
 
 
-async def _all(url: str) -> list[TokenUser]:
-    connection = await asyncpg.connect(url, timeout=10)
-    try:
+async def _all(settings: Settings) -> list[TokenUser]:
+    async with connected(settings) as connection:
         rows = await connection.fetch("select id, name, email, org from users order by name, id")
-    finally:
-        await connection.close()
     return [TokenUser(**row) for row in rows]

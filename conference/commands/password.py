@@ -12,10 +12,10 @@ import asyncpg
 
 from conference import passwords
 from conference.commands import CommandError
-from conference.commands.servers import database_url
+from conference.commands.servers import connected
 from conference.storage import passwords as rows
 from conference.tokens import user_named
-from config.settings import load
+from config.settings import Settings, load
 
 
 def password(name: str) -> int:
@@ -29,7 +29,7 @@ def password(name: str) -> int:
     chosen = _read()
     if not passwords.SHORTEST <= len(chosen) <= passwords.LONGEST:
         raise CommandError(f"a password has {passwords.SHORTEST} to {passwords.LONGEST} characters")
-    asyncio.run(_save(database_url(load(os.environ)), name, passwords.hashed(chosen)))
+    asyncio.run(_save(load(os.environ), name, passwords.hashed(chosen)))
     return 0
 
 
@@ -43,11 +43,9 @@ def _read() -> str:
     return chosen
 
 
-async def _save(url: str, name: str, kept: str) -> None:
-    connection = await asyncpg.connect(url, timeout=10)
-    try:
-        await rows.put(connection, user_named(name).id, kept, datetime.now(UTC))
-    except asyncpg.ForeignKeyViolationError:
-        raise CommandError(f"nobody is known by that name: parley user add {name}") from None
-    finally:
-        await connection.close()
+async def _save(settings: Settings, name: str, kept: str) -> None:
+    async with connected(settings) as connection:
+        try:
+            await rows.put(connection, user_named(name).id, kept, datetime.now(UTC))
+        except asyncpg.ForeignKeyViolationError:
+            raise CommandError(f"nobody is known by that name: parley user add {name}") from None

@@ -8,6 +8,7 @@ import gc
 import os
 import resource
 import signal
+import socket
 from collections.abc import Callable, Coroutine
 
 import structlog
@@ -15,7 +16,8 @@ import uvloop
 from aiohttp import web
 
 from conference.commands import CommandError
-from conference.commands.servers import with_servers
+from conference.commands.servers import connected, with_servers
+from conference.ports import refused
 from config import logging as logs
 from config.settings import Settings, load
 
@@ -25,6 +27,7 @@ log = structlog.get_logger(__name__)
 _HTTP_GRACE = 5.0
 _CLEANUP_WITHIN = 10.0
 _BACKLOG = 1024
+_CANNOT_LISTEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 # Objects more than before, and how many collections of a generation make one of the next. The interpreter's are
 # 700, 10, 10.
 _API_COLLECTS = 50_000, 20, 20
@@ -67,7 +70,7 @@ def _run(settings: Settings, name: str, main: Callable[[], Coroutine[None, None,
         try:
             runner.run(main())
         except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
+            if not isinstance(error, socket.gaierror) and error.errno not in _CANNOT_LISTEN:
                 raise
             raise CommandError(_address_advice(settings, name, error)) from None
     return 0
@@ -76,6 +79,8 @@ def _run(settings: Settings, name: str, main: Callable[[], Coroutine[None, None,
 async def _serve_api(settings: Settings) -> None:
     from conference.app import create_app
 
+    async with connected(settings):
+        pass  # what is wrong with it is said in words before anything else begins
     runner = web.AppRunner(create_app(settings), access_log=None, shutdown_timeout=_HTTP_GRACE)
     stop = _stop_event()
     try:
@@ -121,10 +126,6 @@ def _raise_file_limit() -> None:
 
 
 def _address_advice(settings: Settings, name: str, error: OSError) -> str:
-    kind = "HTTP" if name.startswith("api") else "MEDIA"
-    host = settings.http_host if kind == "HTTP" else settings.media_host
-    port = settings.http_port if kind == "HTTP" else settings.media_port
-    return (
-        f"can't listen on {host} port {port}: {os.strerror(error.errno or 0)}. "
-        f"Set PARLEY_{kind}_HOST and PARLEY_{kind}_PORT; `parley doctor` says who uses a port"
-    )
+    if name.startswith("api"):
+        return refused("tcp", settings.http_host, settings.http_port, error)
+    return refused("udp", settings.media_host, settings.media_port, error)

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import asyncpg
 import msgspec
 
 from conference.commands import CommandError
-from conference.commands.servers import database_url
+from conference.commands.servers import connected
 from conference.domain.directory import Phone, PhoneType, Profile, phone_uri
 from conference.storage import users
 from conference.storage.ucwa import people
 from conference.storage.ucwa.people import Photo
 from conference.tokens import user_named
-from config.settings import load
+from config.settings import Settings, load
 
 PHOTO_MOST = 256 * 1024
 
@@ -75,7 +72,7 @@ def profile(
     }
     phones = {kind: _number(text) for kind, text in numbers.items() if text is not None}
     texts = {field: text for field, text in given.items() if text is not None}
-    changed = asyncio.run(_change(database_url(load(os.environ)), name, texts, phones))
+    changed = asyncio.run(_change(load(os.environ), name, texts, phones))
     print(msgspec.json.encode(changed).decode())
     return 0
 
@@ -95,7 +92,7 @@ def photo(name: str, file: Path | None = None, *, remove: bool = False) -> int:
     if (file is None) != remove:
         raise CommandError("name a FILE, or say --remove")
     picture = None if file is None else _picture(file)
-    asyncio.run(_put(database_url(load(os.environ)), name, picture))
+    asyncio.run(_put(load(os.environ), name, picture))
     return 0
 
 
@@ -117,9 +114,9 @@ def _picture(file: Path) -> Photo:
 
 
 async def _change(
-    url: str, name: str, texts: dict[str, str], phones: dict[PhoneType, str]
+    settings: Settings, name: str, texts: dict[str, str], phones: dict[PhoneType, str]
 ) -> Profile:
-    async with _connected(url) as connection, connection.transaction():
+    async with connected(settings) as connection, connection.transaction():
         user_id = user_named(name).id
         found = await users.lock_profile(connection, user_id)
         if found is None:
@@ -132,8 +129,8 @@ async def _change(
     return changed
 
 
-async def _put(url: str, name: str, picture: Photo | None) -> None:
-    async with _connected(url) as connection:
+async def _put(settings: Settings, name: str, picture: Photo | None) -> None:
+    async with connected(settings) as connection:
         user_id = user_named(name).id
         if await users.card(connection, user_id) is None:
             raise _unknown(name)
@@ -141,15 +138,6 @@ async def _put(url: str, name: str, picture: Photo | None) -> None:
             await people.remove_photo(connection, user_id)
         else:
             await people.put_photo(connection, user_id, picture, datetime.now(UTC))
-
-
-@asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(url, timeout=10)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 def _unknown(name: str) -> CommandError:

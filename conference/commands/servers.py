@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
 import msgspec
 
+from conference import reach
 from conference.commands import CommandError
 from conference.datadir import read_urls
 from config.settings import Settings
@@ -25,6 +30,13 @@ def with_servers(settings: Settings) -> Settings:
         database_url=settings.database_url or urls.database_url,
         redis_url=settings.redis_url or urls.redis_url,
     )
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to the database. Raises CommandError, UnreachableError."""
+    async with reach.database(settings, database_url(settings)) as connection:
+        yield connection
 
 
 def database_url(settings: Settings) -> str:

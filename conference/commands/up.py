@@ -10,12 +10,15 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter, validators
 
+from conference.commands import CommandError
 from conference.supervisor import run_until_signalled
 from config import logging as logs
 from config.settings import THIS_MACHINE, Settings, load
 
 Count = Annotated[int, Parameter(validator=validators.Number(gte=1, lte=64))]
-PortNumber = Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=65535))]
+_LAST_PORT = 65535
+
+PortNumber = Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=_LAST_PORT))]
 
 # A demo on one machine: nothing of it can be reached from outside unless someone says so.
 DEFAULTS = {"media_host": THIS_MACHINE}
@@ -52,6 +55,8 @@ def up(
         Make the demo meeting and print its links.
     """
     settings = _settings(http_port, media_port, data_dir)
+    _check_range("HTTP", settings.http_port, api)
+    _check_range("MEDIA", settings.media_port, workers)
     logs.configure(settings.log_format, settings.log_level, process="up")
     return asyncio.run(run_until_signalled(settings, api=api, workers=workers, demo=demo))
 
@@ -64,3 +69,11 @@ def _settings(http_port: int | None, media_port: int | None, data_dir: Path | No
         media_port=settings.media_port if media_port is None else media_port,
         data_dir=(data_dir or settings.data_dir).absolute(),
     )
+
+
+def _check_range(name: str, first: int, count: int) -> None:
+    if not 0 < first <= _LAST_PORT + 1 - count:
+        raise CommandError(
+            f"PARLEY_{name}_PORT must be from 1 up to {_LAST_PORT + 1 - count}, so that {count} in a row are there; "
+            f"it is {first}"
+        )
