@@ -24,7 +24,7 @@ app = App(
     name="parley",
     help="Meetings, event channels and media. Settings are PARLEY_* variables or a TOML file named by "
     "PARLEY_CONFIG; docs/operations.md lists them.",
-    version=version("parley"),
+    version=f"parley {version('parley')}",
     version_flags=("--version",),
 )
 app.command(up)

@@ -23,7 +23,7 @@ from conference.embedded import EmbeddedError, PostgresServer, ValkeyServer
 from conference.ports import Kind, free, own_address, refused
 from conference.storage.migrate import migrate
 from conference.tokens import load_secret
-from config.settings import Settings
+from config.settings import THIS_MACHINE, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -222,14 +222,24 @@ class Supervisor:
             inner = self._address(self._http_ports[0])
             for name, link in (await demo_links(inner, addresses[0], secret)).items():
                 lines.append(f"  {name:<18} {link}")
-        if self._wildcard and not self._settings.public_url:
+        lines += self._open_to_others()
+        lines += ["Ctrl-C stops everything.", ""]
+        with contextlib.suppress(BrokenPipeError):
+            print("\n".join(lines), flush=True)
+
+    def _open_to_others(self) -> list[str]:
+        """What else they need who find the page at one of this machine's addresses."""
+        if not self._wildcard:
+            return []
+        lines = []
+        if not self._settings.public_url:
             lines += [
                 "Browsers give camera and microphone to https:// only (a proxy, named by PARLEY_PUBLIC_URL) and,",
                 f"on this machine, to {self._address(self._http_ports[0])}",
             ]
-        lines += ["Ctrl-C stops everything.", ""]
-        with contextlib.suppress(BrokenPipeError):
-            print("\n".join(lines), flush=True)
+        if self._settings.media_host == THIS_MACHINE:
+            lines.append("Media is for this machine only; PARLEY_MEDIA_HOST=0.0.0.0 opens it")
+        return lines
 
     @property
     def _wildcard(self) -> bool:

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 import msgspec
 from cyclopts import App
 
+from conference.commands.naming import named
 from conference.commands.servers import connected, database_url
 from conference.storage.migrate import migrate as apply_migrations
-from conference.tokens import TokenUser, user_named
+from conference.tokens import TokenUser
 from config.settings import Settings, load
 
 user = App(
@@ -41,7 +42,7 @@ def add(name: str, *, display: str | None = None, email: str | None = None, org:
     org
         Organisation.
     """
-    wanted = user_named(name, display=display, email=email, org=org)
+    wanted = named(name, display=display, email=email, org=org)
     asyncio.run(_save(load(os.environ), wanted))
     print(wanted.id)
     return 0

@@ -15,9 +15,11 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from conference import reach
 from conference.commands import CommandError
 from conference.commands.servers import connected, with_servers
 from conference.ports import refused
+from conference.reach import UnreachableError
 from config import logging as logs
 from config.settings import Settings, load
 
@@ -59,7 +61,9 @@ def sfu() -> int:
     return _run(
         settings,
         f"sfu:{settings.media_port}",
-        lambda: _serve_media(worker.run(settings, redis_url, settings.media_port)),
+        lambda: _serve_media(
+            settings, lambda: worker.run(settings, redis_url, settings.media_port)
+        ),
     )
 
 
@@ -81,6 +85,7 @@ async def _serve_api(settings: Settings) -> None:
 
     async with connected(settings):
         pass  # what is wrong with it is said in words before anything else begins
+    await _say_when_redis_is_away(settings)
     runner = web.AppRunner(create_app(settings), access_log=None, shutdown_timeout=_HTTP_GRACE)
     stop = _stop_event()
     try:
@@ -97,11 +102,22 @@ async def _serve_api(settings: Settings) -> None:
         await asyncio.wait_for(runner.cleanup(), _CLEANUP_WITHIN)
 
 
-async def _serve_media(serving: Coroutine[None, None, None]) -> None:
+async def _serve_media(
+    settings: Settings, serve: Callable[[], Coroutine[None, None, None]]
+) -> None:
     # A walk over everything holds up every packet: 30 ms for what an empty worker has imported, 140 ms with 500
     # viewers, and each hundred that join bring one. What closes is held by cycles, so walks can't be left out.
     _collect_rarely(*_WORKER_COLLECTS)
-    await serving
+    await _say_when_redis_is_away(settings)
+    await serve()
+
+
+async def _say_when_redis_is_away(settings: Settings) -> None:
+    """It may come yet; until then the process is there, and not ready."""
+    try:
+        await reach.redis(settings, settings.redis_url or "")
+    except UnreachableError as error:
+        log.warning("not_ready", why=str(error))
 
 
 def _collect_rarely(young: int, middle: int, old: int) -> None:

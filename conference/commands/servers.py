@@ -10,7 +10,7 @@ import msgspec
 
 from conference import reach
 from conference.commands import CommandError
-from conference.datadir import read_urls
+from conference.datadir import ServerUrls, read_urls
 from config.settings import Settings
 
 
@@ -18,13 +18,7 @@ def with_servers(settings: Settings) -> Settings:
     """The settings with both URLs: as set, else those of the embedded servers. Raises CommandError."""
     if settings.database_url and settings.redis_url:
         return settings
-    urls = read_urls(settings.data_dir)
-    if urls is None:
-        missing = [name for name in ("database_url", "redis_url") if not getattr(settings, name)]
-        raise CommandError(
-            f"set {' and '.join('PARLEY_' + name.upper() for name in missing)}, or start the embedded "
-            f"servers with `parley up` (none have run in {settings.data_dir.absolute()})"
-        )
+    urls = _embedded(settings, "database_url", "redis_url")
     return msgspec.structs.replace(
         settings,
         database_url=settings.database_url or urls.database_url,
@@ -32,15 +26,24 @@ def with_servers(settings: Settings) -> Settings:
     )
 
 
+def database_url(settings: Settings) -> str:
+    """As `with_servers`, for commands that need only the database."""
+    return settings.database_url or _embedded(settings, "database_url").database_url
+
+
+def _embedded(settings: Settings, *needed: str) -> ServerUrls:
+    urls = read_urls(settings.data_dir)
+    if urls is None:
+        missing = [f"PARLEY_{name.upper()}" for name in needed if not getattr(settings, name)]
+        raise CommandError(
+            f"no embedded servers have run in {settings.data_dir.absolute()}: start them with `parley up`, set "
+            f"PARLEY_DATA_DIR to the directory of one that runs, or set {' and '.join(missing)}"
+        )
+    return urls
+
+
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
     """A connection to the database. Raises CommandError, UnreachableError."""
     async with reach.database(settings, database_url(settings)) as connection:
         yield connection
-
-
-def database_url(settings: Settings) -> str:
-    """As `with_servers`, for commands that need only the database."""
-    url = settings.database_url or with_servers(settings).database_url
-    assert url is not None
-    return url

@@ -9,7 +9,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from conference.commands import CommandError
-from conference.tokens import issue, known_secret, user_named
+from conference.commands.naming import named
+from conference.tokens import issue, known_secret
 from config.settings import Settings, load
 
 
@@ -49,7 +50,7 @@ def token(
         )
     text = issue(
         _secret(settings),
-        user=user_named(user, display=name, email=email, org=org),
+        user=named(user, display=name, email=email, org=org),
         permissions=_names(permissions),
         scope=_names(scope),
         now=datetime.now(UTC),

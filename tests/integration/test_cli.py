@@ -7,14 +7,28 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
+from conference.datadir import ServerUrls, write_urls
 from conference.tokens import load_secret, user_id_for
 from config.settings import Settings
+
+
+def free_ports() -> dict[str, str]:
+    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        tcp.bind(("127.0.0.1", 0))
+        udp.bind(("127.0.0.1", 0))
+        return {
+            "PARLEY_HTTP_PORT": str(tcp.getsockname()[1]),
+            "PARLEY_MEDIA_PORT": str(udp.getsockname()[1]),
+        }
 
 
 def parley(*arguments: str, data_dir: Path, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -133,9 +147,110 @@ def test_a_taken_port_is_said_by_the_processes_too(
         for command, name, holder in (("api", "HTTP", tcp), ("sfu", "MEDIA", udp)):
             port = str(holder.getsockname()[1])
             done = parley(command, data_dir=tmp_path, **settings, **{f"PARLEY_{name}_PORT": port})
-            assert done.returncode == 1
-            assert f"port {port}: Address already in use" in done.stderr
-            assert "Traceback" not in done.stderr
+            assert_refused(done, f"PARLEY_{name}_PORT: can't listen on", f"port {port}", "is taken")
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Ended with a line that says these things, and no traceback."""
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("parley: ")
+    for each in words:
+        assert each in last
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"HTTP_HOST": "999.1.1.1"}, ["PARLEY_HTTP_HOST must be an IP address", "'999.1.1.1'"]),
+        ({"HTTP_HOST": "192.0.2.250"}, ["PARLEY_HTTP_HOST: can't listen on 192.0.2.250"]),
+        ({"HTTP_HOST": "no-such.invalid"}, ["PARLEY_HTTP_HOST: ", "name has no address"]),
+        ({"MEDIA_HOST": "media.example"}, ["PARLEY_MEDIA_HOST must be an IP address"]),
+        ({"MEDIA_HOST": "192.0.2.250"}, ["PARLEY_MEDIA_HOST: can't listen on 192.0.2.250"]),
+        ({"PUBLIC_URL": "meet.example.com"}, ["PARLEY_PUBLIC_URL must be http:// or https://"]),
+        ({"DATABASE_URL": "nonsense"}, ["PARLEY_DATABASE_URL must be postgresql://"]),
+        ({"DATABASE_URL": "postgresql://127.0.0.1:1/x"}, ["PARLEY_DATABASE_URL: ", "refused"]),
+        ({"DATABASE_URL": "postgresql://a.invalid/x"}, ["PARLEY_DATABASE_URL: ", "no address"]),
+        ({"REDIS_URL": "nonsense"}, ["PARLEY_REDIS_URL must be redis://"]),
+        ({"REDIS_URL": "redis://127.0.0.1:1"}, ["PARLEY_REDIS_URL: ", "127.0.0.1:1", "refused"]),
+        ({"REDIS_URL": "unix:///no/such"}, ["PARLEY_REDIS_URL: ", "no such file"]),
+        ({"HTTP_PORT": "65535"}, ["PARLEY_HTTP_PORT must be from 1 up to 65534"]),
+    ],
+)
+def test_up_names_the_setting_that_is_wrong(
+    settings: dict[str, str], words: list[str], tmp_path: Path
+) -> None:
+    named = {f"PARLEY_{name}": value for name, value in settings.items()}
+    done = parley("up", "--api", "2", data_dir=tmp_path, **free_ports() | named)
+    assert_refused(done, *words)
+    assert not (tmp_path / "postgres").exists(), "servers were started in vain"
+
+
+@pytest.mark.parametrize(
+    "command", ["api", "migrate", "user list", "user add bob", "user profile bob --title x"]
+)
+def test_a_database_that_is_away_is_said_with_its_setting(command: str, tmp_path: Path) -> None:
+    servers = {
+        "PARLEY_DATABASE_URL": "postgresql://bob:hush@127.0.0.1:1/parley",
+        "PARLEY_REDIS_URL": "redis://127.0.0.1:1",
+    }
+    done = parley(*command.split(), data_dir=tmp_path, **servers)
+    assert_refused(done, "PARLEY_DATABASE_URL: no PostgreSQL at 127.0.0.1:1 (connection refused)")
+    assert "hush" not in done.stderr
+
+
+def test_an_embedded_database_that_no_longer_runs_is_said(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    gone = f"postgresql://parley@/parley?host={tmp_path}"
+    write_urls(tmp_path, ServerUrls(database_url=gone, redis_url="unix:///gone"))
+    done = parley("user", "list", data_dir=tmp_path)
+    assert_refused(
+        done, "the embedded PostgreSQL does not answer", "`parley up`", "PARLEY_DATA_DIR"
+    )
+
+
+def test_a_worker_says_that_redis_is_away_and_waits_for_it(tmp_path: Path) -> None:
+    servers = {
+        "PARLEY_DATABASE_URL": "postgresql://127.0.0.1:1/parley",
+        "PARLEY_REDIS_URL": "redis://127.0.0.1:1",
+        "PARLEY_LOG_FORMAT": "json",
+    }
+    with running("sfu", data_dir=tmp_path, **free_ports() | servers) as process:
+        assert process.stderr is not None
+        said = json.loads(process.stderr.readline())
+        assert said["event"] == "not_ready"
+        assert "PARLEY_REDIS_URL: no Redis or Valkey at 127.0.0.1:1" in said["why"]
+        assert json.loads(process.stderr.readline())["event"] == "worker_started"
+
+
+@contextmanager
+def running(*arguments: str, data_dir: Path, **settings: str) -> Iterator[subprocess.Popen[str]]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "conference", *arguments],
+        env={**kept, "PARLEY_DATA_DIR": str(data_dir), **settings},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    done = parley("--version", data_dir=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"parley {version('parley')}\n")
+
+
+@pytest.mark.parametrize("command", ["user add", "token --user"])
+def test_a_name_that_makes_an_odd_address_is_refused(command: str, tmp_path: Path) -> None:
+    done = parley(*command.split(), "bob;x", data_dir=tmp_path, PARLEY_JWT_SECRET="0" * 32)
+    assert_refused(done, "'bob;x' makes no address")
 
 
 def doctor(data_dir: Path, **settings: str) -> tuple[int, dict[str, str]]:
@@ -168,10 +283,10 @@ def test_doctor_on_what_does_not_answer(tmp_path: Path, empty_database_url: str)
             PARLEY_DATABASE_URL=empty_database_url,
             PARLEY_REDIS_URL="redis://127.0.0.1:1",
             PARLEY_HTTP_PORT=str(holder.getsockname()[1]),
-            PARLEY_MEDIA_ANNOUNCED="0.0.0.0",
+            PARLEY_MEDIA_ANNOUNCED="192.0.2.1",
         )
     assert code == 1
-    for check in ("http port", "announced address", "schema", "redis"):
+    for check in ("http port", "schema", "redis"):
         assert levels[check] == "fail", check
 
 
