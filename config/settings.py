@@ -87,7 +87,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A token that says otherwise, or not at all, does not hold for longer than this after it was issued."""
 
     # channels
-    poll_timeout: Seconds = 60.0
+    poll_timeout: Seconds = 50.0
+    """Less than the 60 s after which a proxy gives up by itself (nginx, proxy_read_timeout)."""
     poll_timeout_max: Seconds = 1800.0
     channel_idle: Seconds = 900.0
     """A channel that nobody reads for this long expires."""

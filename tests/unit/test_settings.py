@@ -11,6 +11,11 @@ def test_defaults() -> None:
     assert load({"PATH": "/bin"}) == Settings()
 
 
+def test_a_poll_that_says_nothing_is_answered_before_a_proxy_gives_it_up() -> None:
+    nginx_waits = 60  # proxy_read_timeout, when nobody sets it
+    assert Settings().poll_timeout <= nginx_waits - 10
+
+
 def test_environment_over_file_over_defaults(tmp_path: Path) -> None:
     file = tmp_path / "parley.toml"
     file.write_text(
