@@ -15,7 +15,9 @@ from aiohttp import web
 
 from conference.api import document, openapi, ops, site
 from conference.api.auth import Authenticator, Caller, TokenVerifier
+from conference.api.body import READ_LIMIT
 from conference.api.channels import routes as channel_routes
+from conference.api.connection import REFUSE
 from conference.api.jwks import JwksKeys
 from conference.api.meetings import routes as meeting_routes
 from conference.api.metrics import Metrics
@@ -166,6 +168,8 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
         spelled=spelling.spelled,
     )
     app.middlewares.extend(gate.middlewares())
+    app[REFUSE] = gate.refuse
+    app[READ_LIMIT] = settings.read_timeout
 
     # begin; at the end nobody is left waiting before what they wait on closes
     link.start()

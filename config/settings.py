@@ -60,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     public_url: str | None = None
     """Where clients reach this domain, when a proxy stands in front; default http://host:port."""
     body_limit: int = 1 << 20
+    read_timeout: Seconds = 30.0
+    """A client that takes longer for a request's head, or for its body, gets 408."""
 
     # media
     media_host: str = "0.0.0.0"

@@ -17,6 +17,7 @@ from aiohttp import web
 from channel_rig import SOON, Rig, payload, until
 
 from conference import tokens
+from conference.api.connection import Runner
 from conference.app import create_app
 from config.settings import Settings
 
@@ -35,7 +36,7 @@ def token_of(name: str) -> str:
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[Server]:
     """An API process's application, listening."""
-    runner = web.AppRunner(create_app(settings), shutdown_timeout=2)
+    runner = Runner(create_app(settings), read_within=settings.read_timeout, shutdown_timeout=2)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from secrets import token_hex
+from typing import cast
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.typedefs import Middleware
+from yarl import URL
 
 from conference import errors
 from conference.api.auth import CALLER, Authenticator, Caller
@@ -26,6 +29,9 @@ Render = Callable[[web.Request, int, Problem], web.Response]
 
 REQUEST_ID = web.RequestKey("request_id", str)
 _REQUEST_ID_HEADER = "X-Request-Id"
+_HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:\[\]-]{1,300}")
+"""Of RFC 3986 section 3.2.2, without percent signs, and with a port."""
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 _log = structlog.get_logger(__name__)
@@ -90,6 +96,9 @@ class Gate:
         """401 comes before every other refusal. On open paths too a token that does not hold is refused, but no
         cookie is looked at: it may be old, and whoever opens a page did not add it."""
         path = self._spelled(request.path)
+        _require_host(request, alone=path in self._open_paths)
+        if not _is_text(path):
+            raise errors.NotFound("there is nothing at this address")
         if path in self._sign_in:
             return await handler(request)
         is_open = self._is_open(path)
@@ -122,12 +131,18 @@ class Gate:
                 raise
             return self._refused(request, error)
 
+    def refuse(self, request: web.BaseRequest, error: Exception) -> web.Response:
+        """For a request that never came as far as here."""
+        return self._refused(cast(web.Request, request), error)
+
     def _refused(self, request: web.Request, error: Exception) -> web.Response:
         found = refusal(error)
         response = self._form(request)(request, found.status, found.problem)
         response.headers.update(found.headers)
         if found.status == HTTPStatus.UNAUTHORIZED:
             response.headers.setdefault("WWW-Authenticate", "Bearer")
+        if found.status == HTTPStatus.REQUEST_TIMEOUT or request.content.exception() is not None:
+            response.force_close()  # what may still come is no request
         return response
 
     def _form(self, request: web.Request) -> Render:
@@ -136,6 +151,29 @@ class Gate:
             if path.startswith(prefix.lower()):
                 return render
         return plain
+
+
+def _require_host(request: web.Request, *, alone: bool) -> None:
+    """One, and one that a URL can be made of (RFC 9112 section 3.2). `alone`: a client from before there was this
+    header may do without. Raises BadRequest: whoever asks for the address later would get no answer but an error."""
+    hosts = request.headers.getall(hdrs.HOST, [])
+    if not hosts and alone and request.version < HttpVersion11:
+        return
+    if len(hosts) != 1 or not _is_host(hosts[0]):
+        raise errors.BadRequest("the request needs one header Host, with a host", code="bad_host")
+
+
+def _is_text(path: str) -> bool:
+    """Text that can be kept and written: nothing has a name with NUL, or with bytes that are no UTF-8."""
+    return "\0" not in path and not _SURROGATE.search(path)
+
+
+@lru_cache(maxsize=256)
+def _is_host(text: str) -> bool:
+    try:
+        return bool(_HOST.fullmatch(text)) and bool(URL(f"http://{text}").host)
+    except ValueError:
+        return False
 
 
 def _keep_within_meeting(caller: Caller, path: str) -> None:

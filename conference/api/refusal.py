@@ -72,6 +72,8 @@ def _domain_refusal(error: errors.DomainError) -> Refusal:
     headers = {}
     if isinstance(error, errors.Unavailable | errors.TooManyRequests):
         headers["Retry-After"] = str(error.retry_after)
+    if error.code == "content_coding":
+        headers["Accept-Encoding"] = "gzip, deflate"  # RFC 9110 section 15.5.16
     return Refusal(status_of(error), problem, headers)
 
 

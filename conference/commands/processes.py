@@ -81,12 +81,15 @@ def _run(settings: Settings, name: str, main: Callable[[], Coroutine[None, None,
 
 
 async def _serve_api(settings: Settings) -> None:
+    from conference.api.connection import Runner
     from conference.app import create_app
 
     async with connected(settings):
         pass  # what is wrong with it is said in words before anything else begins
     await _say_when_redis_is_away(settings)
-    runner = web.AppRunner(create_app(settings), access_log=None, shutdown_timeout=_HTTP_GRACE)
+    runner = Runner(
+        create_app(settings), read_within=settings.read_timeout, shutdown_timeout=_HTTP_GRACE
+    )
     stop = _stop_event()
     try:
         await runner.setup()
