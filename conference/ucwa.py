@@ -52,7 +52,7 @@ from conference.api.ucwa.origin import Origin
 from conference.api.ucwa.participants import ParticipantViews
 from conference.bus.link import RedisLink
 from conference.bus.outstanding import Outstanding
-from conference.bus.patience import Pace
+from conference.bus.poll_terms import DefaultTerms
 from conference.domain.door import AccessLevel, LeaderAssignment
 from conference.domain.online_meeting import Announcement, Defaults, Site, Switch
 from conference.services.changes import MeetingChanges, Relay
@@ -205,13 +205,13 @@ class Ucwa:
 
     def _event_views(self) -> EventViews:
         settings = self._settings
-        pace = Pace(
+        default = DefaultTerms(
             timeout=settings.ucwa_poll_timeout,
             medium=settings.ucwa_hold_medium,
             low=settings.ucwa_hold_low,
         )
         news = News([conversation_news.NEWS, me.NEWS, people.NEWS])
-        return EventViews(self.events, news, pace, settings.ucwa_resume_after)
+        return EventViews(self.events, news, default, settings.ucwa_resume_after)
 
     def _dashboard(self) -> dict[str, Hub]:
         """What the application embeds, in the order shown."""

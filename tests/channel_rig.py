@@ -14,6 +14,7 @@ import msgspec
 from conference.bus import scripts
 from conference.bus.channels import Batch, ChannelBus
 from conference.bus.link import RedisLink
+from conference.bus.poll_terms import plain
 from conference.bus.relay import OutboxRelay
 from conference.domain.facts import Audience, Outgoing
 from conference.services.channels import ChannelService
@@ -86,7 +87,7 @@ class Rig:
 
     async def read(self, queue: UUID, ack: int = 1) -> list[int]:
         """The numbers of the events of one batch."""
-        batch = await self.bus.poll(queue, ack, 0.01)
+        batch = await self.bus.poll(queue, ack, plain(0.01))
         assert isinstance(batch, Batch)
         return [number(event) for event in batch.events]
 

@@ -12,10 +12,10 @@ from uuid import UUID
 
 import msgspec
 
-from conference.bus import keys, scripts
+from conference.bus import keys, poll, scripts
 from conference.bus.link import RedisLink
-from conference.bus.parked import MISSING, NOTHING, REPLACED, RESYNC, ParkedPoll, Reply
-from conference.bus.patience import Package, Patience
+from conference.bus.poll import ParkedPoll, Reply
+from conference.bus.poll_terms import PollTerms
 from conference.bus.readers import TOUCH_INTERVAL, ChannelMissing, Readers
 from conference.bus.redis import Reply as RedisReply
 from conference.bus.streams import Stream
@@ -32,9 +32,15 @@ REMEMBER_EVENT = 600
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What a poll got; nothing, when its time was over. `events` are JSON objects, encoded."""
+    """What a poll got; nothing, when its time was over. `events` are JSON objects, encoded.
+
+    `counts`: the position after this one is the next to ask for, as always when Redis could be asked. `resumed`: the
+    reader was away for so long that what is transient is gone.
+    """
 
     events: list[bytes]
+    counts: bool = True
+    resumed: bool = False
 
 
 class Resync(msgspec.Struct, frozen=True):
@@ -133,38 +139,20 @@ class ChannelBus:
         self,
         queue_id: UUID,
         ack: int,
-        timeout: float,
+        terms: PollTerms,
+        wanted: Callable[[list[bytes]], bool] | None = None,
         client: asyncio.BaseTransport | None = None,
     ) -> Batch | Resync:
-        """One pending GET, answered after `timeout` seconds at most. `client` closing ends it early.
+        """One pending GET. Batches of which nothing is `wanted` are passed over. `client` closing ends it early.
 
-        Raises PollReplaced when a newer reader took its place, and ChannelMissing.
+        Raises PollReplaced when a newer reader took its place or one of higher priority is parked, and ChannelMissing.
         """
-        timeout = 0.0 if self.readers.ended else timeout
-        name, terms = self.readers.new_name(), (MOST_EVENTS, MOST_BYTES)
-        queue = keys.queue_key(queue_id)
-        parked = ParkedPoll(self._lane, queue, name, ack, terms, client, timeout)
-        return _batch_of(await self._parked(parked))
-
-    async def poll_patiently(
-        self,
-        queue_id: UUID,
-        ack: int,
-        patience: Patience,
-        wanted: Callable[[list[bytes]], bool],
-        client: asyncio.BaseTransport | None = None,
-    ) -> Package | Resync:
-        """A pending GET that holds back what can wait.
-
-        Batches of which nothing is `wanted` are passed over. Raises as `poll` does, also when a reader of higher
-        priority is parked.
-        """
-        name, terms = self.readers.new_name(), (MOST_EVENTS, MOST_BYTES, *patience.terms())
-        queue = keys.queue_key(queue_id)
-        parked = ParkedPoll(self._lane, queue, name, ack, terms, client)
+        name = self.readers.new_name()
+        arguments = (MOST_EVENTS, MOST_BYTES, *terms.arguments())
+        parked = ParkedPoll(self._lane, keys.queue_key(queue_id), name, ack, arguments, client)
         if self.readers.ended:
             parked.end()
-        return _package_of(await self._parked(parked, wanted))
+        return _batch_of(await self._parked(parked, wanted))
 
     async def _parked(
         self, parked: ParkedPoll, wanted: Callable[[list[bytes]], bool] | None = None
@@ -173,7 +161,7 @@ class ChannelBus:
         try:
             return await parked.run(wanted)
         except asyncio.CancelledError:
-            self._lane.submit(b"EVALSHA", scripts.LEAVE, 0, parked.queue, parked.name)
+            parked.leave()
             raise
         finally:
             self.readers.remove(parked)
@@ -216,25 +204,14 @@ class ChannelBus:
 
 
 def _batch_of(reply: Reply) -> Batch | Resync:
-    code = _checked(reply)
-    if code == RESYNC:
-        return Resync(cast(int, reply[1]))
-    return Batch(cast("list[bytes]", reply[3:]))
-
-
-def _package_of(reply: Reply) -> Package | Resync:
-    code = _checked(reply)
-    if code == RESYNC:
-        return Resync(cast(int, reply[1]))
-    if code == NOTHING:
-        return Package(events=[], counts=False, resumed=False)
-    return Package(events=cast("list[bytes]", reply[3:]), counts=True, resumed=bool(reply[1]))
-
-
-def _checked(reply: Reply) -> int:
-    code = cast(int, reply[0])
-    if code == REPLACED:
-        raise PollReplaced("a newer poll of this channel took its place")
-    if code == MISSING:
-        raise ChannelMissing
-    return code
+    code, *rest = reply
+    match code:
+        case poll.REPLACED:
+            raise PollReplaced("a newer poll of this channel took its place")
+        case poll.MISSING:
+            raise ChannelMissing
+        case poll.RESYNC:
+            return Resync(cast(int, rest[0]))
+        case poll.WAIT:  # its time is over, and Redis could not be asked what that means
+            return Batch([], counts=False)
+    return Batch(cast("list[bytes]", rest[2:]), resumed=bool(rest[0]))

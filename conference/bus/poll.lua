@@ -1,152 +1,226 @@
--- One step of a pending GET.
--- ARGV: queue id, ack, reader, mode, most events, most bytes,
---   and, for a patient reader (UCWA): timeout, medium, low, rank, each '' for what it was last; what the first
---   three are when it never was said; silence. Times in milliseconds.
---   mode 'first': a new poll. It takes the place of a parked one, and parks when there is nothing to read.
---   mode 'again': the parked poll was woken, or its hold is over.   mode 'last': its time is over; it does not
---   stay parked.   mode 'drop', then the number of its last event: the batch has nothing that its reader can use
---   and was not sent; take it for acknowledged and go on waiting. Of a batch that is not there any more: harmless.
+-- One step of a pending GET: what is there, and in which step it is, decide the answer.
 --
--- Batch number `batch` is the one to be asked for. It is frozen when sent > acked: it then holds the
--- events acked+1 .. sent, and asking for batch+1 acknowledges it.
+-- | there is                       | first    | again    | last     | drop     |
+-- |--------------------------------|----------|----------|----------|----------|
+-- | no such channel                | missing  | missing  | missing  | missing  |
+-- | another reader in its place    |          | replaced | replaced | replaced |
+-- | a parked reader of higher rank | replaced |          |          |          |
+-- | another position               | resync   | resync   | resync   | resync   |
+-- | a frozen batch                 | batch    | batch    | batch    |          |
+-- | a frozen batch without events  | empty    | empty    | empty    | empty    |
+-- | an event that is due           | batch    | batch    | batch    | batch    |
+-- | an event that may be held back | wait     | wait     | batch    | wait     |
+-- | nothing, after a long silence  | empty    | empty    | empty    | empty    |
+-- | nothing                        | wait     | wait     | empty    | wait     |
 --
--- A patient reader says how long events of medium and low urgency may be held back for others to come; whatever
--- is released, all goes with it. Its empty answers are frozen too (`hollow`), so that batch+1 is always the next
--- position. Of two such readers the one of lower rank is refused. One that was silent for long is told so with
--- the first batch it gets (`resume`), and what it said before counts no more.
+-- The first row that holds decides; an empty field can't be, or is decided by the rows below it.
+-- tests/integration/test_poll_table.py reads this table and tries each field.
 --
--- Returns {1, resumed, last event's number, events...} a batch, {0} nothing yet or, to a patient reader,
---   {0, timeout, hold or -1}, {2, batch} resync from there, {3} replaced, {4} no such channel, {5, resumed} an
---   empty batch.
-local id, me, mode = ARGV[1], ARGV[3], ARGV[4]
-local state, list = STATE .. id, EVENTS .. id
-local patient = ARGV[7] ~= nil
-local s = redis.call('HMGET', state, 'batch', 'sent', 'acked', 'last', 'reader', 'handed')
-if not s[1] then
-  return {4}
-end
-local batch, sent, acked, last = tonumber(s[1]), tonumber(s[2]), tonumber(s[3]), tonumber(s[4])
-local ack, reader = tonumber(ARGV[2]), s[5]
-local p = {}
-if patient then
-  local names = {'newest', 'resume', 'hollow', 'urgent', 'soon', 'later', 'timeout', 'medium', 'low', 'rank'}
-  for i, value in ipairs(redis.call('HMGET', state, unpack(names))) do
-    p[names[i]] = i == 1 and value or tonumber(value)
-  end
-end
-if mode == 'drop' and p.newest ~= me or (mode == 'again' or mode == 'last') and reader ~= me then
-  return {3}
+-- Steps. first: a new poll; it takes the place of a parked one. again: the parked poll was woken, or its hold is
+-- over. last: its time is over. drop: the batch whose last event is `dropped` has nothing that its reader can use
+-- and was not sent; take it for acknowledged and go on. Of a batch that is not there any more: harmless.
+--
+-- Batch number `batch` is the one to be asked for. It is frozen when it was sent, with the events acked+1 .. sent or
+-- with none (`empty_batch`), and asking for batch+1 acknowledges it. So every answer but `resync` moves the position.
+--
+-- A reader says how long it waits, and for how long events of medium and of low urgency may be held back for others
+-- to come; whatever is due takes all others along. What it does not say is as it was said last, or else the default.
+-- One that was silent for longer than `silence` begins anew: what was said counts no more, and it is told so
+-- (`resumed`) until it has acknowledged that.  All times are in milliseconds.
+--
+-- Returns {MISSING}, {REPLACED}, {RESYNC, batch}, {EMPTY, resumed}, {BATCH, resumed, last event's number, events...}
+--   or {WAIT, timeout, milliseconds until a held event is due or -1}.
+local WAIT, BATCH, RESYNC, REPLACED, MISSING, EMPTY = 0, 1, 2, 3, 4, 5
+local DEAD_AFTER = 15000 -- a parked reader that was not seen for longer has died
+local TERMS = {'timeout', 'medium', 'low', 'rank'}
+local FIELDS = {
+  'batch', 'sent', 'acked', 'last', 'empty_batch', 'streamed_to', 'resume', 'due', 'medium_since', 'low_since',
+  'timeout', 'medium', 'low', 'rank', 'reader', 'last_poll',
+}
+local NUMBERS = 14 -- of them, the first
+
+local id, ack, me, step, most, most_bytes = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+local said = {timeout = ARGV[7], medium = ARGV[8], low = ARGV[9], rank = ARGV[10]} -- '' for what it was last
+local default = {timeout = tonumber(ARGV[11]), medium = tonumber(ARGV[12]), low = tonumber(ARGV[13])}
+local silence, dropped = tonumber(ARGV[14]), tonumber(ARGV[15])
+local state, list, time = STATE .. id, EVENTS .. id, now()
+
+local c = {} -- the channel
+for i, value in ipairs(redis.call('HMGET', state, unpack(FIELDS))) do
+  c[FIELDS[i]] = value and (i <= NUMBERS and tonumber(value) or value) or nil
 end
 
-local time = now()
-if mode == 'first' and patient then
-  local silent = time - (tonumber(redis.call('ZSCORE', SEEN, id)) or time)
-  local rank = tonumber(ARGV[10]) or p.rank or 0
-  if reader and ack == batch and rank < (p.rank or 0) and silent < 15000 then
-    return {3} -- a reader that is silent for longer than that died
+local function is_replaced()
+  if step == 'drop' then
+    return c.last_poll ~= me
   end
-  if p.newest and silent > tonumber(ARGV[14]) then
-    redis.call('HDEL', state, 'timeout', 'medium', 'low', 'rank')
-    redis.call('HSET', state, 'resume', 1)
-    p = {newest = p.newest, hollow = p.hollow, resume = 1, found = true}
+  return step ~= 'first' and c.reader ~= me
+end
+
+local function is_outranked(silent)
+  local rank = tonumber(said.rank) or c.rank or 0
+  return c.reader and ack == c.batch and rank < (c.rank or 0) and silent < DEAD_AFTER
+end
+
+local function begin_anew()
+  redis.call('HDEL', state, unpack(TERMS))
+  redis.call('HSET', state, 'resume', 1)
+  for _, name in ipairs(TERMS) do
+    c[name] = nil
+  end
+  c.resume = 1
+end
+
+local function trim(upto)
+  if upto > c.acked then
+    redis.call('LTRIM', list, upto - c.acked, -1)
+    c.acked = upto
+    redis.call('HSET', state, 'acked', upto)
+  end
+end
+
+local function acknowledge(resumed_before)
+  trim(c.sent)
+  c.batch = ack
+  redis.call('HSET', state, 'batch', ack)
+  if c.empty_batch then
+    redis.call('HDEL', state, 'empty_batch')
+    c.empty_batch = nil
+  end
+  if resumed_before then
+    redis.call('HDEL', state, 'resume')
+    c.resume = nil
+  end
+end
+
+local function take_place()
+  if c.reader then
+    wake(c.reader)
+  end
+  local changes = {'last_poll', me}
+  for _, name in ipairs(TERMS) do
+    local value = tonumber(said[name])
+    if value and value ~= c[name] then
+      c[name] = value
+      changes[#changes + 1] = name
+      changes[#changes + 1] = value
+    end
+  end
+  redis.call('HSET', state, unpack(changes))
+end
+
+local function until_due()
+  -- Milliseconds until what is there may be told; -1 when nothing is.
+  if c.last == c.acked then
+    return -1
+  end
+  if c.resume or (c.due or 0) > c.acked or not (c.medium_since or c.low_since) then
+    return 0
+  end
+  local medium = c.medium_since and c.medium_since + (c.medium or default.medium) or math.huge
+  local low = c.low_since and c.low_since + (c.low or default.low) or math.huge
+  return math.max(0, math.min(medium, low) - time)
+end
+
+local function park(due)
+  if step ~= 'again' then
+    redis.call('HSET', state, 'reader', me)
+  end
+  redis.call('HDEL', state, 'wake_sent')
+  return {WAIT, c.timeout or default.timeout, due}
+end
+
+local function leave()
+  if c.reader then
+    redis.call('HDEL', state, 'reader', 'wake_sent')
+  end
+end
+
+local function empty()
+  leave()
+  if c.empty_batch ~= c.batch then
+    redis.call('HSET', state, 'empty_batch', c.batch)
+  end
+  return {EMPTY, c.resume or 0}
+end
+
+local function frozen()
+  leave()
+  return {BATCH, c.resume or 0, c.sent, unpack(redis.call('LRANGE', list, 0, c.sent - c.acked - 1))}
+end
+
+local function freeze()
+  leave()
+  local batch, bytes = {BATCH, c.resume or 0, 0}, 0
+  for i, event in ipairs(redis.call('LRANGE', list, 0, most - 1)) do
+    bytes = bytes + #event
+    if i > 1 and bytes > most_bytes then
+      break
+    end
+    batch[i + 3] = event
+  end
+  local sent = c.acked + #batch - 3
+  batch[3] = sent
+  redis.call('HSET', state, 'sent', sent)
+  if c.medium_since or c.low_since then
+    redis.call('HDEL', state, 'medium_since', 'low_since')
+  end
+  if sent < c.last then
+    redis.call('HSET', state, 'due', c.last) -- what was released and found no room waits no longer
+  end
+  return batch
+end
+
+if not c.batch then
+  return {MISSING}
+end
+if is_replaced() then
+  return {REPLACED}
+end
+local resumed_before = c.resume
+if step == 'first' and c.last_poll then
+  local silent = time - (tonumber(redis.call('ZSCORE', SEEN, id)) or time)
+  if is_outranked(silent) then
+    return {REPLACED}
+  end
+  if silence and silent > silence then
+    begin_anew()
+    resumed_before = nil
   end
 end
 redis.call('ZADD', SEEN, time, id)
 
-if ack == batch + 1 and (sent > acked or p.hollow == batch) then
-  redis.call('LTRIM', list, sent - acked, -1)
-  acked, batch = sent, ack
-  redis.call('HSET', state, 'batch', batch, 'acked', acked)
-  if p.hollow then
-    redis.call('HDEL', state, 'hollow')
-    p.hollow = nil
+if ack == c.batch + 1 and (c.sent > c.acked or c.empty_batch == c.batch) then
+  acknowledge(resumed_before)
+elseif ack ~= c.batch then
+  if c.reader == me then
+    leave()
   end
-  if p.resume and not p.found then
-    redis.call('HDEL', state, 'resume')
-    p.resume = nil
-  end
-elseif ack ~= batch then
-  if reader == me then
-    redis.call('HDEL', state, 'reader', 'woken')
-  end
-  return {2, batch}
+  return {RESYNC, c.batch}
 end
-if mode == 'first' then
-  if reader then
-    wake(reader)
-  end
-  if patient then
-    redis.call('HSET', state, 'newest', me)
-    for i, name in ipairs({'timeout', 'medium', 'low', 'rank'}) do
-      if ARGV[6 + i] ~= '' then
-        redis.call('HSET', state, name, ARGV[6 + i])
-        p[name] = tonumber(ARGV[6 + i])
-      end
-    end
-  end
-elseif mode == 'drop' and sent > acked and sent == tonumber(ARGV[15]) then
-  redis.call('LTRIM', list, sent - acked, -1)
-  acked = sent
-  redis.call('HSET', state, 'acked', acked)
+if step == 'first' then
+  take_place()
+elseif step == 'drop' and c.sent == dropped then
+  trim(c.sent)
 end
-if s[6] then
-  redis.call('HDEL', state, 'handed')
+if c.streamed_to then
+  redis.call('HDEL', state, 'streamed_to')
+end
+if c.last == c.acked and (c.medium_since or c.low_since) then
+  redis.call('HDEL', state, 'medium_since', 'low_since') -- of events that a stream read
 end
 
-local function released()
-  -- Milliseconds until what is there may be told.
-  if not patient or p.resume or (p.urgent or 0) > acked or not (p.soon or p.later) then
-    return 0
-  end
-  local soon = p.soon and p.soon + (p.medium or tonumber(ARGV[12])) or math.huge
-  local later = p.later and p.later + (p.low or tonumber(ARGV[13])) or math.huge
-  return math.max(0, math.min(soon, later) - time)
+if c.sent > c.acked then
+  return frozen()
 end
-
-if last == acked and (p.soon or p.later) then
-  redis.call('HDEL', state, 'soon', 'later') -- of events that a stream read
+if c.empty_batch == c.batch then
+  return empty()
 end
-if sent == acked and p.hollow ~= batch then
-  local hold = last > acked and released() or -1
-  if hold ~= 0 and mode ~= 'last' and not p.resume then
-    if mode ~= 'again' then
-      redis.call('HSET', state, 'reader', me)
-    end
-    redis.call('HDEL', state, 'woken')
-    return patient and {0, p.timeout or tonumber(ARGV[11]), hold} or {0}
-  elseif hold < 0 then
-    redis.call('HDEL', state, 'reader', 'woken')
-    if not patient then
-      return {0}
-    end
-    redis.call('HSET', state, 'hollow', batch)
-    return {5, p.resume or 0}
-  end
+local due = until_due()
+if due == 0 then
+  return freeze()
 end
-
-if reader then
-  redis.call('HDEL', state, 'reader', 'woken')
+if step ~= 'last' and not c.resume then
+  return park(due)
 end
-if p.hollow == batch then
-  return {5, p.resume or 0}
-end
-if sent > acked then
-  local events = redis.call('LRANGE', list, 0, sent - acked - 1)
-  return {1, p.resume or 0, sent, unpack(events)}
-end
-local events = redis.call('LRANGE', list, 0, ARGV[5] - 1)
-local batched, bytes, most = {1, p.resume or 0, 0}, 0, tonumber(ARGV[6])
-for i, event in ipairs(events) do
-  bytes = bytes + #event
-  if i > 1 and bytes > most then
-    break
-  end
-  batched[i + 3] = event
-end
-batched[3] = acked + #batched - 3
-redis.call('HSET', state, 'sent', batched[3])
-redis.call('HDEL', state, 'soon', 'later', 'hollow')
-if batched[3] < last then
-  redis.call('HSET', state, 'urgent', last) -- what was released and found no room waits no longer
-end
-return batched
+return due > 0 and freeze() or empty()

@@ -38,7 +38,7 @@ def _script(name: str) -> bytes:
 CREATE = _script("create")
 APPEND = _script("append")
 POLL = _script("poll")
-FOLLOW = _script("follow")
+STREAM = _script("stream")
 LEAVE = _script("leave")
 TOUCH = _script("touch")
 CLOSE = _script("close")

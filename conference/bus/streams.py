@@ -100,7 +100,7 @@ class Stream:
     async def _step(self, mode: bytes, position: int | bytes) -> Handed | Restart:
         confirmed = b"" if self._confirmed is None else self._confirmed
         reply = await self._lane.call(
-            b"EVALSHA", scripts.FOLLOW, 0, self.queue, self.name, mode, position, confirmed, MOST_EVENTS
+            b"EVALSHA", scripts.STREAM, 0, self.queue, self.name, mode, position, confirmed, MOST_EVENTS
         )  # fmt: skip
         code, *rest = cast("list[int | bytes]", reply)
         if code == _REPLACED:

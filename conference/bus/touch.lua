@@ -3,7 +3,7 @@
 -- and should read again.
 local time, stale = now(), {}
 for i = 1, #ARGV, 2 do
-  local s = redis.call('HMGET', STATE .. ARGV[i], 'reader', 'woken')
+  local s = redis.call('HMGET', STATE .. ARGV[i], 'reader', 'wake_sent')
   if s[1] == ARGV[i + 1] then
     redis.call('ZADD', SEEN, time, ARGV[i])
   end

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from conference.bus.channels import Batch, ChannelBus, Resync
-from conference.bus.patience import Package, Patience
+from conference.bus.poll_terms import PollTerms
 from conference.bus.readers import ChannelMissing
 from conference.bus.streams import Handed, Restart, Stream
 from conference.errors import Forbidden, NotFound
@@ -99,35 +99,21 @@ class ChannelService:
         self,
         queue_id: UUID,
         user_id: UUID,
-        ack: int,
-        timeout: float,
-        client: asyncio.BaseTransport | None = None,
-    ) -> Batch | Resync:
-        """One pending GET. Raises NotFound for a channel that is not the user's, and PollReplaced."""
-        await self.require_own(queue_id, user_id)
-        try:
-            return await self._bus.poll(queue_id, ack, timeout, client)
-        except ChannelMissing:
-            return Resync(await self._recover(queue_id))
-
-    async def poll_patiently(
-        self,
-        queue_id: UUID,
-        user_id: UUID,
         ack: int | None,
-        patience: Patience,
-        wanted: Callable[[list[bytes]], bool],
+        terms: PollTerms,
+        wanted: Callable[[list[bytes]], bool] | None = None,
         client: asyncio.BaseTransport | None = None,
-    ) -> tuple[int, Package | Resync]:
-        """As `poll`, for a reader that lets events wait and passes over batches without any that is `wanted`.
+    ) -> tuple[int, Batch | Resync]:
+        """One pending GET that passes over batches without any event that is `wanted`.
 
         Without `ack` the current position is asked for. The position that was asked for comes first.
+        Raises NotFound for a channel that is not the user's, and PollReplaced.
         """
         await self.require_own(queue_id, user_id)
         if ack is None:
             ack = await self._bus.position(queue_id) or 1
         try:
-            return ack, await self._bus.poll_patiently(queue_id, ack, patience, wanted, client)
+            return ack, await self._bus.poll(queue_id, ack, terms, wanted, client)
         except ChannelMissing:
             return ack, Resync(await self._recover(queue_id))
 

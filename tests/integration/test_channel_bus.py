@@ -13,6 +13,7 @@ from channel_rig import SOON, until, until_parked
 from conference.bus import keys
 from conference.bus.channels import Batch, ChannelBus, ChannelMissing, Resync
 from conference.bus.link import RedisLink
+from conference.bus.poll_terms import plain
 from conference.errors import PollReplaced
 
 CAP = 16
@@ -56,20 +57,20 @@ async def queue(bus: ChannelBus) -> UUID:
 
 async def test_an_event_that_is_there_is_given_at_once(bus: ChannelBus, queue: UUID) -> None:
     assert await bus.publish(uuid4(), [queue], b'{"n":1}')
-    assert await bus.poll(queue, 1, SOON) == Batch([b'{"n":1}'])
+    assert await bus.poll(queue, 1, plain(SOON)) == Batch([b'{"n":1}'])
 
 
 async def test_a_batch_once_sent_is_frozen_until_acknowledged(bus: ChannelBus, queue: UUID) -> None:
     await bus.publish(uuid4(), [queue], b"1")
     await bus.publish(uuid4(), [queue], b"2")
-    first = await bus.poll(queue, 1, SOON)
+    first = await bus.poll(queue, 1, plain(SOON))
     await bus.publish(uuid4(), [queue], b"3")
-    assert first == await bus.poll(queue, 1, SOON) == Batch([b"1", b"2"])
-    assert await bus.poll(queue, 2, SOON) == Batch([b"3"])
+    assert first == await bus.poll(queue, 1, plain(SOON)) == Batch([b"1", b"2"])
+    assert await bus.poll(queue, 2, plain(SOON)) == Batch([b"3"])
 
 
 async def test_a_parked_poll_gets_the_event(bus: ChannelBus, queue: UUID) -> None:
-    poll = asyncio.create_task(bus.poll(queue, 1, SOON))
+    poll = asyncio.create_task(bus.poll(queue, 1, plain(SOON)))
     await until_parked(bus)
     await bus.publish(uuid4(), [queue], b"1")
     assert await asyncio.wait_for(poll, SOON) == Batch([b"1"])
@@ -79,56 +80,60 @@ async def test_a_poll_parked_in_another_process_gets_the_event(open_bus: Opener)
     here, there = await open_bus(), await open_bus()
     queue = uuid4()
     await here.create(queue)
-    poll = asyncio.create_task(there.poll(queue, 1, SOON))
+    poll = asyncio.create_task(there.poll(queue, 1, plain(SOON)))
     await until_parked(there)
     await here.publish(uuid4(), [queue], b"1")
     assert await asyncio.wait_for(poll, SOON) == Batch([b"1"])
 
 
-async def test_time_out_freezes_nothing(bus: ChannelBus, queue: UUID) -> None:
-    assert await bus.poll(queue, 1, 0.01) == Batch([])
+async def test_an_answer_without_events_is_a_position_like_any_other(
+    bus: ChannelBus, queue: UUID
+) -> None:
+    assert await bus.poll(queue, 1, plain(0.01)) == Batch([])
     await bus.publish(uuid4(), [queue], b"1")
-    assert await bus.poll(queue, 1, SOON) == Batch([b"1"])
+    assert await bus.poll(queue, 1, plain(SOON)) == Batch([]), "it may have been lost"
+    assert await bus.poll(queue, 2, plain(SOON)) == Batch([b"1"])
+    assert await bus.poll(queue, 1, plain(SOON)) == Resync(2)
 
 
 @pytest.mark.parametrize("ack", [2, 3, 1000])
 async def test_a_position_from_the_future_resyncs(bus: ChannelBus, queue: UUID, ack: int) -> None:
     await bus.publish(uuid4(), [queue], b"1")
-    assert await bus.poll(queue, ack, SOON) == Resync(1)
-    assert await bus.poll(queue, 1, SOON) == Batch([b"1"])
+    assert await bus.poll(queue, ack, plain(SOON)) == Resync(1)
+    assert await bus.poll(queue, 1, plain(SOON)) == Batch([b"1"])
 
 
 async def test_an_acknowledged_position_resyncs(bus: ChannelBus, queue: UUID) -> None:
     await bus.publish(uuid4(), [queue], b"1")
-    await bus.poll(queue, 1, SOON)
-    await bus.poll(queue, 2, 0.01)
-    assert await bus.poll(queue, 1, SOON) == Resync(2)
+    await bus.poll(queue, 1, plain(SOON))
+    await bus.poll(queue, 2, plain(0.01))
+    assert await bus.poll(queue, 1, plain(SOON)) == Resync(2)
 
 
 async def test_an_event_id_counts_once(bus: ChannelBus, queue: UUID) -> None:
     event_id = uuid4()
     assert await bus.publish(event_id, [queue], b"1")
     assert not await bus.publish(event_id, [queue], b"1")
-    assert await bus.poll(queue, 1, SOON) == Batch([b"1"])
+    assert await bus.poll(queue, 1, plain(SOON)) == Batch([b"1"])
 
 
 async def test_overflow_resyncs_every_position_that_the_reader_may_hold(
     bus: ChannelBus, queue: UUID
 ) -> None:
     await bus.publish(uuid4(), [queue], b"first")
-    assert await bus.poll(queue, 1, SOON) == Batch([b"first"])
+    assert await bus.poll(queue, 1, plain(SOON)) == Batch([b"first"])
     for n in range(CAP):
         await bus.publish(uuid4(), [queue], b"%d" % n)
-    answers = [await bus.poll(queue, ack, SOON) for ack in (1, 2)]
+    answers = [await bus.poll(queue, ack, plain(SOON)) for ack in (1, 2)]
     assert isinstance(answers[0], Resync)
     assert answers[0] == answers[1]
     await bus.publish(uuid4(), [queue], b"after")
-    assert await bus.poll(queue, answers[0].ack, SOON) == Batch([b"after"])
+    assert await bus.poll(queue, answers[0].ack, plain(SOON)) == Batch([b"after"])
 
 
 async def test_overflow_while_parked_resyncs_too(bus: ChannelBus, queue: UUID) -> None:
     """More than the channel holds comes in before the woken poll has read again."""
-    parked = asyncio.create_task(bus.poll(queue, 1, SOON))
+    parked = asyncio.create_task(bus.poll(queue, 1, plain(SOON)))
     await until_parked(bus)
     await asyncio.gather(*[bus.publish(None, [queue], b"0") for _ in range(CAP + 1)])
     assert isinstance(await asyncio.wait_for(parked, SOON), Resync)
@@ -141,9 +146,9 @@ async def test_a_newer_poll_replaces_the_parked_one(open_bus: Opener, same_proce
     newer_bus = older_bus if same_process else await open_bus()
     queue = uuid4()
     await older_bus.create(queue)
-    older = asyncio.create_task(older_bus.poll(queue, 1, SOON))
+    older = asyncio.create_task(older_bus.poll(queue, 1, plain(SOON)))
     await until_parked(older_bus)
-    newer = asyncio.create_task(newer_bus.poll(queue, 1, SOON))
+    newer = asyncio.create_task(newer_bus.poll(queue, 1, plain(SOON)))
     with pytest.raises(PollReplaced):
         await asyncio.wait_for(older, SOON)
     await until_parked(newer_bus)
@@ -152,15 +157,15 @@ async def test_a_newer_poll_replaces_the_parked_one(open_bus: Opener, same_proce
 
 
 async def test_a_poll_out_of_range_does_not_replace(bus: ChannelBus, queue: UUID) -> None:
-    parked = asyncio.create_task(bus.poll(queue, 1, SOON))
+    parked = asyncio.create_task(bus.poll(queue, 1, plain(SOON)))
     await until_parked(bus)
-    assert await bus.poll(queue, 7, SOON) == Resync(1)
+    assert await bus.poll(queue, 7, plain(SOON)) == Resync(1)
     await bus.publish(uuid4(), [queue], b"1")
     assert await asyncio.wait_for(parked, SOON) == Batch([b"1"])
 
 
 async def test_a_closed_channel_answers_its_parked_poll(bus: ChannelBus, queue: UUID) -> None:
-    poll = asyncio.create_task(bus.poll(queue, 1, SOON))
+    poll = asyncio.create_task(bus.poll(queue, 1, plain(SOON)))
     await until_parked(bus)
     await bus.remove([queue])
     with pytest.raises(ChannelMissing):
@@ -168,7 +173,7 @@ async def test_a_closed_channel_answers_its_parked_poll(bus: ChannelBus, queue: 
 
 
 async def test_an_abandoned_poll_leaves_nothing_parked(bus: ChannelBus, queue: UUID) -> None:
-    poll = asyncio.create_task(bus.poll(queue, 1, SOON))
+    poll = asyncio.create_task(bus.poll(queue, 1, plain(SOON)))
     await until_parked(bus)
     poll.cancel()
     await asyncio.gather(poll, return_exceptions=True)
@@ -177,11 +182,11 @@ async def test_an_abandoned_poll_leaves_nothing_parked(bus: ChannelBus, queue: U
 
 
 async def test_shutdown_answers_parked_polls_at_once(bus: ChannelBus, queue: UUID) -> None:
-    poll = asyncio.create_task(bus.poll(queue, 1, 600))
+    poll = asyncio.create_task(bus.poll(queue, 1, plain(600)))
     await until_parked(bus)
     bus.readers.end_all()
     assert await asyncio.wait_for(poll, SOON) == Batch([])
-    assert await asyncio.wait_for(bus.poll(queue, 1, 600), SOON) == Batch([])
+    assert await asyncio.wait_for(bus.poll(queue, 1, plain(600)), SOON) == Batch([])
 
 
 async def test_a_large_backlog_comes_in_bounded_batches(open_bus: Opener, queue: UUID) -> None:
@@ -191,7 +196,7 @@ async def test_a_large_backlog_comes_in_bounded_batches(open_bus: Opener, queue:
         await bus.publish(uuid4(), [queue], large)
     sizes = []
     for ack in range(1, 4):
-        batch = await bus.poll(queue, ack, SOON)
+        batch = await bus.poll(queue, ack, plain(SOON))
         assert isinstance(batch, Batch)
         sizes.append(len(batch.events))
     assert sizes == [2, 2, 1]
@@ -202,7 +207,7 @@ async def test_who_is_parked_is_not_silent(open_bus: Opener) -> None:
     read, unread = uuid4(), uuid4()
     await bus.create(read)
     await bus.create(unread)
-    poll = asyncio.create_task(bus.poll(read, 1, SOON))
+    poll = asyncio.create_task(bus.poll(read, 1, plain(SOON)))
     await until(lambda: silent_are(bus, {unread}))
     poll.cancel()
     await until(lambda: silent_are(bus, {read, unread}))

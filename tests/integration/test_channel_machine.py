@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID, uuid4
@@ -28,7 +29,7 @@ from hypothesis.stateful import (
 from conference.bus import channels, keys, streams
 from conference.bus.channels import Batch, ChannelBus, Resync
 from conference.bus.link import RedisLink
-from conference.bus.patience import Pace, Package, Patience
+from conference.bus.poll_terms import DefaultTerms, PollTerms, plain
 from conference.bus.readers import ChannelMissing
 from conference.bus.streams import Handed, Restart, Stream
 from conference.domain.facts import Urgency
@@ -37,7 +38,10 @@ from conference.errors import PollReplaced
 CAP = 6
 MOST = 3
 AT_ONCE = 0.001
-PATIENCE = Patience(usual=Pace(timeout=AT_ONCE, medium=1000, low=1000), silence=1000)
+HOLDING = PollTerms(
+    default=DefaultTerms(timeout=1, medium=9, low=9), timeout=AT_ONCE, medium=1000, low=1000
+)
+Wanted = Callable[[list[bytes]], bool]
 
 
 def is_wanted(number: int) -> bool:
@@ -57,7 +61,7 @@ class Model:
     frozen: int = 0  # of them, in the batch that was sent
     handed: int = 0  # of them, given to the stream that reads
     last: int = 0  # number of the newest event
-    hollow: int = 0  # the batch, when a patient reader was told that it is empty
+    empty_batch: int = 0  # the batch, when a reader was told that it is empty
 
     @property
     def acked(self) -> int:
@@ -75,37 +79,28 @@ class Model:
             self.frozen = 0
             self.batch += 2
 
-    def poll(self, ack: int) -> list[int] | int:
-        """Events (none: it would wait), or the position to resync from."""
-        if ack == self.batch + 1 and self.frozen:
-            self._drop(self.frozen)
-            self.batch = ack
-        elif ack != self.batch:
-            return self.batch
-        return self._freeze()
-
-    def poll_patiently(self, ack: int) -> list[int] | int:
+    def poll(self, ack: int, wanted: Callable[[int], bool]) -> list[int] | int:
         """Events (none: it is told that there are none), or the position to resync from."""
-        if ack == self.batch + 1 and (self.frozen or self.hollow == self.batch):
+        if ack == self.batch + 1 and (self.frozen or self.empty_batch == self.batch):
             self._drop(self.frozen)
             self.batch = ack
         elif ack != self.batch:
             return self.batch
         self.handed = 0
-        while self.hollow != self.batch:
+        while self.empty_batch != self.batch:
             if events := self._freeze():
-                if any(map(is_wanted, events)):
+                if any(map(wanted, events)):
                     return events
                 self._drop(self.frozen)
             else:
-                self.hollow = self.batch
+                self.empty_batch = self.batch
         return []
 
     def _freeze(self) -> list[int]:
         self.handed = 0
         self.frozen = self.frozen or min(len(self.held), MOST)
         if self.frozen:
-            self.hollow = 0
+            self.empty_batch = 0
         return self.held[: self.frozen]
 
     def holds(self, position: int) -> bool:
@@ -185,26 +180,21 @@ class ChannelMachine(RuleBasedStateMachine):
     @rule(offset=st.integers(-3, 3))
     def poll(self, offset: int) -> None:
         """Repeats (0), acknowledges (1), goes back or skips, from where the model is."""
+        self._poll(offset, plain(AT_ONCE))
+
+    @rule(offset=st.sampled_from([0, 0, 0, 0, 1, 1, 1, 2, -1]), holding=st.booleans())
+    def poll_for_some(self, offset: int, holding: bool) -> None:
+        """Which comes back with what it held when its time is over."""
+        self._poll(offset, HOLDING if holding else plain(AT_ONCE), some_wanted)
+
+    def _poll(self, offset: int, terms: PollTerms, wanted: Wanted | None = None) -> None:
         ack = max(1, self.model.batch + offset)
-        expected = self.model.poll(ack)
-        found = self.run(self.bus.poll(self.queue, ack, AT_ONCE))
+        expected = self.model.poll(ack, is_wanted if wanted else _anything)
+        found = self.run(self.bus.poll(self.queue, ack, terms, wanted))
         if isinstance(expected, int):
             assert found == Resync(expected)
         else:
             assert found == Batch([b"%d" % number for number in expected])
-            self._stream_is_replaced()
-
-    @rule(offset=st.sampled_from([0, 0, 0, 0, 1, 1, 1, 2, -1]))
-    def poll_patiently(self, offset: int) -> None:
-        """Which comes back with what it held when its time is over."""
-        ack = max(1, self.model.batch + offset)
-        expected = self.model.poll_patiently(ack)
-        found = self.run(self.bus.poll_patiently(self.queue, ack, PATIENCE, some_wanted))
-        if isinstance(expected, int):
-            assert found == Resync(expected)
-        else:
-            events = [b"%d" % number for number in expected]
-            assert found == Package(events=events, counts=True, resumed=False)
             self._stream_is_replaced()
 
     @rule(offset=st.none() | st.integers(-2, 8))
@@ -247,7 +237,7 @@ class ChannelMachine(RuleBasedStateMachine):
         with redis.Redis.from_url(self.url) as client:
             client.flushall()
         with pytest.raises(ChannelMissing):
-            self.run(self.bus.poll(self.queue, old.batch, AT_ONCE))
+            self.run(self.bus.poll(self.queue, old.batch, plain(AT_ONCE)))
         self._close_stream()
         assert not self.event_ids or not self._heard_of_missing_channel()
         self._let_milliseconds_pass(old.batch + 2)
@@ -255,7 +245,7 @@ class ChannelMachine(RuleBasedStateMachine):
         assert batch > old.batch + 2
         self.model = Model(batch=batch, last=batch - 1)
         for ack in (old.batch, old.batch + 1):
-            assert self.run(self.bus.poll(self.queue, ack, AT_ONCE)) == Resync(batch)
+            assert self.run(self.bus.poll(self.queue, ack, plain(AT_ONCE))) == Resync(batch)
         self.event_ids.clear()
 
     @invariant()
@@ -289,6 +279,10 @@ class ChannelMachine(RuleBasedStateMachine):
         if self.stream:
             self.run(_closed(self.stream))
             self.stream = None
+
+
+def _anything(number: int) -> bool:
+    return True
 
 
 async def _closed(stream: Stream) -> None:

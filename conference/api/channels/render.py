@@ -17,10 +17,10 @@ def events_address(queue_id: UUID, ack: int) -> str:
 
 
 def polled(queue_id: UUID, ack: int, result: Batch | Resync) -> bytes:
-    """The answer to a poll. Nothing was frozen when there are no events, so `next` repeats the position."""
+    """The answer to a poll."""
     if isinstance(result, Resync):
         resync = events_address(queue_id, result.ack)
         return _encoder.encode(Polled(queue_id=queue_id, ack=ack, events=[], resync=resync))
     events = [msgspec.Raw(event) for event in result.events]
-    following = events_address(queue_id, ack + 1 if events else ack)
+    following = events_address(queue_id, ack + result.counts)
     return _encoder.encode(Polled(queue_id=queue_id, ack=ack, events=events, next=following))

@@ -7,6 +7,7 @@ from aiohttp import web
 from conference.api.auth import caller
 from conference.api.body import answer, no_content, path_id
 from conference.api.channels import query, render
+from conference.bus.poll_terms import plain
 from conference.services.channels import ChannelService
 from config.settings import Settings
 from schemas.channels import ChannelOpened
@@ -42,9 +43,11 @@ class ChannelViews:
     async def poll(self, request: web.Request) -> web.Response:
         queue_id = path_id(request, "queueId")
         ack = query.ack(request)
-        timeout = query.timeout(request, self._settings)
+        terms = plain(query.timeout(request, self._settings))
         user_id = caller(request).user_id
-        result = await self._service.poll(queue_id, user_id, ack, timeout, request.transport)
+        _, result = await self._service.poll(
+            queue_id, user_id, ack, terms, client=request.transport
+        )
         response = web.Response(body=render.polled(queue_id, ack, result), headers=_HEADERS)
         if self._service.answering_all:
             response.force_close()

@@ -10,7 +10,7 @@ from conference.api.ucwa.inputs import Inputs, wrong
 from conference.api.ucwa.news import News
 from conference.api.ucwa.resource import Link, NewsItem, Package
 from conference.bus.channels import Resync
-from conference.bus.patience import Pace, Patience
+from conference.bus.poll_terms import DefaultTerms, PollTerms
 from conference.services.ucwa.events import EventService
 
 LONGEST = 1800.0
@@ -23,12 +23,14 @@ _PRIORITY_MOST = 10**6
 
 
 class EventViews:
-    def __init__(self, service: EventService, news: News, usual: Pace, silence: float) -> None:
-        """`usual`: what holds where a client says nothing; it can't ask for a shorter timeout, nor for a shorter
+    def __init__(
+        self, service: EventService, news: News, default: DefaultTerms, silence: float
+    ) -> None:
+        """`default`: what holds where a client says nothing; it can't ask for a shorter timeout, nor for a shorter
         hold than the medium one. `silence`: seconds after which a client has to resume."""
         self._service = service
         self._news = news
-        self._usual = usual
+        self._default = default
         self._silence = silence
 
     async def read(self, call: Call) -> Reply:
@@ -40,7 +42,7 @@ class EventViews:
             return bool(items)
 
         asked, found = await self._service.read(
-            call.app, call.instance_id, _ack(call.query), self._patience(call.query), wanted, call.client
+            call.app, call.instance_id, _ack(call.query), self._terms(call.query), wanted, call.client
         )  # fmt: skip
         if isinstance(found, Resync):
             links = {"resync": Link(_address(found.ack, call.instance_id))}
@@ -58,15 +60,15 @@ class EventViews:
             closing=self._service.answering_all,
         )
 
-    def _patience(self, query: Inputs) -> Patience:
-        usual = self._usual
+    def _terms(self, query: Inputs) -> PollTerms:
+        default = self._default
         priority = query.number("priority", -(10**17), 10**17)
-        return Patience(
-            usual=usual,
+        return PollTerms(
+            default=default,
             silence=self._silence,
-            timeout=_seconds(query, "timeout", usual.timeout),
-            medium=_seconds(query, "medium", usual.medium),
-            low=_seconds(query, "low", usual.medium),
+            timeout=_seconds(query, "timeout", default.timeout),
+            medium=_seconds(query, "medium", default.medium),
+            low=_seconds(query, "low", default.medium),
             priority=None if priority is None else min(max(priority, 0), _PRIORITY_MOST),
         )
 

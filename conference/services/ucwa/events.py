@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from conference.bus.channels import Resync
-from conference.bus.patience import Package, Patience
+from conference.bus.channels import Batch, Resync
+from conference.bus.poll_terms import PollTerms
 from conference.domain.application import Application, Instance
 from conference.errors import NotFound, PollReplaced
 from conference.services.channels import ChannelService
@@ -29,19 +29,19 @@ class EventService:
         application: Application,
         instance_id: str | None,
         ack: int | None,
-        patience: Patience,
+        terms: PollTerms,
         wanted: Wanted,
         client: asyncio.BaseTransport | None = None,
-    ) -> tuple[int, Package | Resync]:
+    ) -> tuple[int, Batch | Resync]:
         """The position asked for, which without `ack` is the current one, and what is there.
 
         Raises PollReplaced (PGetReplaced), and NotFound or Gone when the application ends meanwhile.
         """
         try:
-            asked, found = await self._poll(application, instance_id, ack, patience, wanted, client)
+            asked, found = await self._poll(application, instance_id, ack, terms, wanted, client)
         except PollReplaced as replaced:
             raise PollReplaced(replaced.message, code="PGetReplaced") from None
-        if isinstance(found, Package) and found.resumed:
+        if isinstance(found, Batch) and found.resumed:
             await self._resumed(application, instance_id)
         return asked, found
 
@@ -55,16 +55,16 @@ class EventService:
         application: Application,
         instance_id: str | None,
         ack: int | None,
-        patience: Patience,
+        terms: PollTerms,
         wanted: Wanted,
         client: asyncio.BaseTransport | None,
-    ) -> tuple[int, Package | Resync]:
+    ) -> tuple[int, Batch | Resync]:
         user_id = application.user_id
         instance = await self._instance(application, instance_id)
         for again in (True, False):
             try:
-                return await self._channels.poll_patiently(
-                    instance.queue_id, user_id, ack, patience, wanted, client
+                return await self._channels.poll(
+                    instance.queue_id, user_id, ack, terms, wanted, client
                 )
             except NotFound:
                 closed = instance.queue_id

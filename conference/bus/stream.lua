@@ -29,9 +29,9 @@ if first then
   if reader then
     wake(reader)
   end
-  redis.call('HSET', state, 'batch', s[1] + 2, 'sent', acked, 'handed', acked, 'reader', me)
+  redis.call('HSET', state, 'batch', s[1] + 2, 'sent', acked, 'streamed_to', acked, 'reader', me)
 end
-redis.call('HDEL', state, 'woken')
+redis.call('HDEL', state, 'wake_sent')
 if not holds then
   return {2, acked}
 end
@@ -41,7 +41,7 @@ end
 local from = position - acked
 local events = redis.call('LRANGE', list, from, from + ARGV[6] - 1)
 position = position + #events
-redis.call('HSET', state, 'handed', position)
+redis.call('HSET', state, 'streamed_to', position)
 table.insert(events, 1, position)
 table.insert(events, 1, 1)
 return events

@@ -10,14 +10,14 @@ from conference.bus import scripts
 from conference.bus.redis import Argument, RedisLane
 from conference.errors import Unavailable
 
-NOTHING, BATCH, RESYNC, REPLACED, MISSING, HOLLOW = range(6)
+WAIT, BATCH, RESYNC, REPLACED, MISSING, EMPTY = range(6)
 
 Reply = list[int | bytes]
 """A script's: a code, then what belongs to it."""
 
 
 class ParkedPoll:
-    """Gives up after `timeout` seconds, or after what the script says."""
+    """Gives up after what the script says: what this poll or an earlier one asked for."""
 
     __slots__ = (
         "_ack",
@@ -27,7 +27,6 @@ class ParkedPoll:
         "_hold",
         "_lane",
         "_terms",
-        "_timeout",
         "_woken",
         "name",
         "queue",
@@ -41,16 +40,14 @@ class ParkedPoll:
         ack: Argument,
         terms: Sequence[Argument],
         client: asyncio.BaseTransport | None,
-        timeout: float | None = None,
     ) -> None:
-        """`terms`: the script's arguments after the mode."""
+        """`terms`: the script's arguments after the step."""
         self.queue = queue
         self.name = name
         self._lane = lane
         self._ack = ack
         self._terms = terms
         self._client = client
-        self._timeout = timeout
         self._woken = False
         self._ended = False
         self._answer: asyncio.Future[Reply | None] | None = None
@@ -65,18 +62,26 @@ class ParkedPoll:
                 reply = await self._step(b"drop", reply[2])
                 until = until or self._until(reply)
                 continue
-            if reply[0] != NOTHING:
+            if reply[0] != WAIT:
                 return reply
             answer = await self._wait(reply, until)
             if answer is not None:
                 reply = answer
                 continue
+            if self.is_gone():
+                # Nobody hears an answer: the position stays, and the next poll of it waits.
+                self.leave()
+                return reply
             try:
                 reply = await self._step(b"last")
             except Unavailable:
                 return reply  # nothing that was sent got lost: the next poll repeats this position
-            if reply[0] == NOTHING:
+            if reply[0] == WAIT:
                 return reply
+
+    def leave(self) -> None:
+        """Wait no longer, without an answer."""
+        self._lane.submit(b"EVALSHA", scripts.LEAVE, 0, self.queue, self.name)
 
     def wake(self) -> None:
         if self._answer is None:
@@ -94,10 +99,9 @@ class ParkedPoll:
 
     def _until(self, reply: Reply) -> float:
         """When to give up; 0 while that is not known."""
-        if reply[0] != NOTHING:
+        if reply[0] != WAIT:
             return 0.0
-        timeout = self._timeout if len(reply) == 1 else cast(int, reply[1]) / 1000
-        return asyncio.get_running_loop().time() + (timeout or 0.0)
+        return asyncio.get_running_loop().time() + cast(int, reply[1]) / 1000
 
     async def _wait(self, reply: Reply, until: float) -> Reply | None:
         if self._ended:
@@ -121,14 +125,14 @@ class ParkedPoll:
         if self._hold:
             self._hold.cancel()
             self._hold = None
-        if len(reply) > 1 and (hold := cast(int, reply[2])) >= 0:
+        if (hold := cast(int, reply[2])) >= 0:
             loop = asyncio.get_running_loop()
             self._hold = loop.call_later((hold + 1) / 1000, self.wake)
 
-    def _step(self, mode: bytes, dropped: int | bytes | None = None) -> asyncio.Future[Reply]:
+    def _step(self, step: bytes, dropped: int | bytes | None = None) -> asyncio.Future[Reply]:
         terms = self._terms if dropped is None else (*self._terms, dropped)
         future = self._lane.submit(
-            b"EVALSHA", scripts.POLL, 0, self.queue, self._ack, self.name, mode, *terms
+            b"EVALSHA", scripts.POLL, 0, self.queue, self._ack, self.name, step, *terms
         )
         return cast("asyncio.Future[Reply]", future)
 
@@ -137,7 +141,7 @@ class ParkedPoll:
             self.end()  # what Redis did is not known: answer, and let the client ask again
         elif self._answer is None or self._answer.done():
             return
-        elif step.result()[0] != NOTHING:
+        elif step.result()[0] != WAIT:
             self._answer.set_result(step.result())
         else:
             self._hold_back(step.result())
