@@ -80,7 +80,9 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
     """Everything that is closed is pushed onto `stack`, and so closes in the opposite order."""
     if settings.database_url is None or settings.redis_url is None:
         raise ValueError("the application needs a database_url and a redis_url")
-    pool = await stack.enter_async_context(_pool(settings.database_url))
+    pool = await stack.enter_async_context(
+        _pool(settings.database_url, settings.database_connections)
+    )
     link = RedisLink(settings.redis_url)
     stack.push_async_callback(link.close)
 
@@ -218,8 +220,8 @@ def _remembering(users: UserService) -> Callable[[Caller], Awaitable[None]]:
 
 
 @asynccontextmanager
-async def _pool(url: str) -> AsyncIterator[asyncpg.Pool]:
-    pool = await open_pool(url)
+async def _pool(url: str, size: int) -> AsyncIterator[asyncpg.Pool]:
+    pool = await open_pool(url, size=size)
     try:
         yield pool
     finally:

@@ -9,13 +9,14 @@ from conference.errors import Unavailable
 
 SERVER_DOWN = (
     Unavailable,
-    asyncpg.PostgresConnectionError,
+    asyncpg.PostgresConnectionError,  # class 08
+    asyncpg.InsufficientResourcesError,  # class 53: disk full, out of memory, too many connections
+    asyncpg.OperatorInterventionError,  # class 57: shut down, crashed, starting, a query cancelled
+    asyncpg.PostgresSystemError,  # class 58: a disk that fails
+    asyncpg.ReadOnlySQLTransactionError,  # it became a standby
+    asyncpg.LockNotAvailableError,
     asyncpg.InterfaceError,  # the connection closed under us
     asyncpg.InternalClientError,  # it closed while the driver was about to write
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
     redis.exceptions.BusyLoadingError,

@@ -80,6 +80,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Default: the embedded PostgreSQL under data_dir."""
     redis_url: str | None = None
     """Default: the embedded Valkey under data_dir."""
+    database_connections: Annotated[int, msgspec.Meta(ge=1)] = 10
+    """Of one API process."""
 
     # who may come in
     jwt_secret: str | None = None
