@@ -51,8 +51,10 @@ class AudioConnection:
         """Answer the client's first or renewed offer. Raises ValueError, changing nothing."""
         known = {slot.accepted.mid: slot.accepted.ssrc for slot in self.slots}
         answer = answer_audio(remote, known, self._media.cname, new_ssrc)
-        replaced = self._answering.replaces(remote)
-        text = self._answering.answer(self, remote, answer.sections)
+        replaced = self._answering.replaces(answer.carried.transport)
+        text = self._answering.answer(
+            self, answer.carried, answer.sections, mixed=remote.mixed_extensions
+        )
         if replaced or answer.published != self.published:
             self._drop_track()
         self.published = answer.published
@@ -120,7 +122,9 @@ class AudioConnection:
         if ssrc is None:
             return
         spec = track_spec(self._answering.transport, "audio", self.published, ssrc)
-        self.track = self._media.streams.add_track(spec, self)
+        self.track = self._media.streams.add_track(
+            spec, self, reduced_size=self.published.reduced_size
+        )
         self._media.streams.mute(self.track, not self.enabled)
 
     def _drop_track(self) -> None:

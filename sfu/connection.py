@@ -11,8 +11,9 @@ from sfu.endpoint import Endpoint
 from sfu.guard import Guard
 from sfu.negotiation import our_setup
 from sfu.peer import Peer, PeerOwner
+from sfu.sdp.bundle import Carried
 from sfu.sdp.local import LocalTransport, Rejected, Section, render
-from sfu.sdp.remote import RemoteDescription, RemoteTransport, Setup
+from sfu.sdp.remote import RemoteTransport, Setup
 from sfu.streams import Streams
 
 
@@ -31,13 +32,6 @@ def new_ssrc() -> int:
     return secrets.randbelow((1 << 32) - 1) + 1
 
 
-def transport_of(offer: RemoteDescription) -> RemoteTransport:
-    """Raises ValueError: an offer of which every m-line is rejected asks for nothing."""
-    if offer.transport is None:
-        raise ValueError("every m-line is rejected")
-    return offer.transport
-
-
 class Writer:
     """The `o=` line of one connection's descriptions: an id of its own and a growing version (RFC 8866 5.2)."""
 
@@ -46,10 +40,22 @@ class Writer:
         self._version = 0
 
     def write(
-        self, transport: LocalTransport, sections: list[Section | Rejected], *, mixed: bool
+        self,
+        transport: LocalTransport,
+        sections: list[Section | Rejected],
+        *,
+        bundle: tuple[str, ...],
+        mixed: bool,
     ) -> str:
         self._version += 1
-        return render(self._session, self._version, transport, sections, mixed_extensions=mixed)
+        return render(
+            self._session,
+            self._version,
+            transport,
+            sections,
+            bundle=bundle,
+            mixed_extensions=mixed,
+        )
 
 
 class Answering:
@@ -71,21 +77,25 @@ class Answering:
         """The packet path's number, once connected."""
         return self.peer.transport if self.peer and self.peer.state == "connected" else None
 
-    def replaces(self, remote: RemoteDescription) -> bool:
-        """Whether this offer is for a connection other than the present one. Raises ValueError."""
+    def replaces(self, transport: RemoteTransport) -> bool:
+        """Whether this offer is for a connection other than the present one."""
         peer = self.peer
-        fingerprints = transport_of(remote).fingerprints
-        return peer is None or peer.state == "closed" or peer.fingerprints != fingerprints
+        return peer is None or peer.state == "closed" or peer.fingerprints != transport.fingerprints
 
     def answer(
-        self, owner: PeerOwner, remote: RemoteDescription, sections: list[Section | Rejected]
+        self,
+        owner: PeerOwner,
+        carried: Carried,
+        sections: list[Section | Rejected],
+        *,
+        mixed: bool,
     ) -> str:
-        """Adopt the offer's transport and write the answer. Raises ValueError, changing nothing.
+        """Adopt the offer's transport and write the answer. `mixed`: with a=extmap-allow-mixed for all m-lines.
 
         A new connection's peer tells `owner`, who is not kept here: it would keep itself.
         """
-        transport = transport_of(remote)
-        if self.replaces(remote):
+        transport = carried.transport
+        if self.replaces(transport):
             self.close()
             self.peer = self._media.endpoint.open_peer(owner, self._media.now_us())
             self._setup = our_setup(transport.setup)
@@ -96,7 +106,7 @@ class Answering:
         local = self._media.endpoint.local(self.peer, self._setup)
         if self.peer.state == "new":
             self.peer.expect(transport.fingerprints, active=self._setup == "active")
-        return self._writer.write(local, sections, mixed=remote.mixed_extensions)
+        return self._writer.write(local, sections, bundle=carried.group, mixed=mixed)
 
     def close(self) -> None:
         if self.peer is not None:

@@ -172,7 +172,7 @@ class Feedback:
             return
         for packet in transport.congestion.build(arrivals, transport.own_ssrc, track.ssrc):
             self.counters["transport_feedback_sent"] += 1
-            self._path.send_rtcp(number, rtcp.build([packet]))
+            self._send(track, packet)
 
     def report(self, now_us: int) -> None:
         """Sender and receiver reports: to each publisher about once a second, to mere viewers more rarely when
@@ -224,8 +224,16 @@ class Feedback:
     # tables
 
     def _send(self, track: Track, packet: rtcp.Rtcp) -> None:
-        """One packet to a track's publisher, without a report in front (RFC 5506)."""
-        self._path.send_rtcp(track.transport, rtcp.build([packet]))
+        """One packet to a track's publisher: alone where that was agreed to (RFC 5506), else behind a report and our
+        name (RFC 3550 section 6.1).
+        """
+        packets = [packet]
+        if not track.reduced_size:
+            packets = [
+                *reports.head(self._transport(track.transport).own_ssrc, self._cname),
+                packet,
+            ]
+        self._path.send_rtcp(track.transport, rtcp.build(packets))
 
     def _transport(self, number: int) -> _Transport:
         found = self._transports.get(number)

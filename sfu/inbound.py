@@ -12,6 +12,7 @@ from sfu.negotiation import Accepted, extension_map, our_setup, payload_type_map
 from sfu.path import LegSpec, Source
 from sfu.peer import CLOSED_BY_CLIENT, Peer
 from sfu.publication import Publication
+from sfu.sdp.local import bundle_of
 from sfu.sdp.remote import RemoteDescription, RemoteTransport
 from sfu.streams import Leg
 from sfu.subscriptions import Subscriptions, Wanted
@@ -82,10 +83,10 @@ class Inbound:
         """Take the client's answer. Raises ValueError, changing nothing."""
         if self._peer is None:
             raise ValueError("no offer is outstanding")
-        self._subscriptions.answer(remote)
+        carried = self._subscriptions.answer(remote)
         self._offer = None
-        if remote.transport is not None:
-            self._adopt(remote.transport)
+        if carried is not None:
+            self._adopt(carried.transport)
         self._match_legs()
         self.update()
 
@@ -145,7 +146,8 @@ class Inbound:
         if self._peer is None:
             self._peer = self._media.endpoint.open_peer(self, self._media.now_us())
         local = self._media.endpoint.local(self._peer, "actpass")
-        text = self._writer.write(local, self._subscriptions.sections(), mixed=True)
+        sections = self._subscriptions.sections()
+        text = self._writer.write(local, sections, bundle=bundle_of(sections), mixed=True)
         self._subscriptions.outstanding = True
         self._offer = text, self._subscriptions.streams()
         self._offered_us = self._media.now_us()

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import lru_cache
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from sfu.path import Codec
 from sfu.sdp import codecs, extensions
+from sfu.sdp.bundle import Carried, carried
 from sfu.sdp.codecs import OPUS, CodecKey
+from sfu.sdp.extensions import TRANSPORT_CC
 from sfu.sdp.local import LocalCodec, Rejected, Section, Stream
-from sfu.sdp.remote import RemoteCodec, RemoteDescription, RemoteMedia, Setup
+from sfu.sdp.payloads import RemoteCodec
+from sfu.sdp.remote import Direction, RemoteDescription, RemoteMedia, Setup
 
 MAX_SLOTS = 16
 """Audio m-lines of one client that we fill."""
 
 _VIDEO_FEEDBACK = ("nack", "nack pli", "ccm fir", "transport-cc")
 _AUDIO_FEEDBACK = ("transport-cc",)
+
+_REVERSED: dict[Direction, Direction] = {"sendonly": "recvonly", "recvonly": "sendonly"}
+"""Of an extension, as the other side sees it (RFC 8285 section 6)."""
 
 NewSsrc = Callable[[], int]
 Named = TypeVar("Named", bound=Hashable)
@@ -38,6 +44,10 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
     ssrc: int | None
     """None: learned from the first packet."""
     rtx_ssrc: int | None
+    nack: bool = True
+    """The client sends again what it is asked for."""
+    reduced_size: bool = True
+    """Its RTCP needs no report in front."""
 
     def track_codecs(self) -> dict[int, Codec]:
         return {
@@ -63,11 +73,13 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 class VideoAnswer(msgspec.Struct, frozen=True, kw_only=True):
     sections: list[Section | Rejected]
+    carried: Carried
     published: Published
 
 
 class AudioAnswer(msgspec.Struct, frozen=True, kw_only=True):
     sections: list[Section | Rejected]
+    carried: Carried
     published: Published | None
     """None: the client only listens."""
     slots: list[Accepted]
@@ -100,18 +112,27 @@ def extension_map(published: Published, accepted: Accepted) -> dict[int, int]:
 
 
 def answer_video(remote: RemoteDescription) -> VideoAnswer:
-    """Take the first video m-line that sends something we forward; refuse the others. Raises ValueError."""
-    sections: list[Section | Rejected] = []
-    published: Published | None = None
-    for media in remote.media:
-        if published is None and media.kind == "video" and media.sends and media.codecs:
-            published = _published(media)
-            sections.append(_answered(media, "recvonly", _VIDEO_FEEDBACK, published, None))
-        else:
-            sections.append(_refused(media))
-    if published is None:
-        raise ValueError("no video m-line that sends a codec we forward")
-    return VideoAnswer(sections=sections, published=published)
+    """Take the first video m-line that sends something we forward; refuse the others. Raises ValueError.
+
+    On hold none sends: then the first that could is answered inactive (RFC 3264 section 6.1).
+    """
+    found = carried(remote, _is_video, lambda media: media.sends)
+    if found is None:
+        raise ValueError(
+            _nothing(remote, "video", "no video m-line with a codec that is forwarded")
+        )
+    taken = next((media for media in found.media if media.sends), found.media[0])
+    found = msgspec.structs.replace(
+        found, media=(taken,), group=tuple(mid for mid in found.group if mid == taken.mid)
+    )
+    published = _published(taken, found)
+    direction: Direction = "recvonly" if taken.sends else "inactive"
+    answered = _answered(taken, direction, _VIDEO_FEEDBACK, published, None)
+    return VideoAnswer(
+        sections=[answered if media is taken else _refused(media) for media in remote.media],
+        carried=found,
+        published=published,
+    )
 
 
 def answer_audio(
@@ -121,41 +142,49 @@ def answer_audio(
 
     `slots` is the SSRC that each mid had after the last answer. Raises ValueError when there is nothing to do.
     """
+    found = carried(remote, _is_audio, lambda media: media.direction != "inactive")
+    if found is None:
+        raise ValueError(_nothing(remote, "audio", "no audio m-line with Opus"))
+    places = {media.place for media in found.media}
     sections: list[Section | Rejected] = []
     published: Published | None = None
     accepted: list[Accepted] = []
-    for index, media in enumerate(remote.media):
-        if not _usable_audio(remote, media):
+    for media in remote.media:
+        if media.place not in places:
             sections.append(_refused(media))
             continue
         takes = media.sends and published is None
         gives = media.receives and len(accepted) < MAX_SLOTS
-        offered = _published(media)
+        offered = _published(media, found)
         if takes:
             published = offered
         stream = None
         if gives:
             ssrc = slots.get(media.mid) or new_ssrc()
-            stream = _slot_stream(index, ssrc, cname)
+            stream = _slot_stream(media.place - 1, ssrc, cname)
             accepted.append(_slot(media, ssrc))
-        sections.append(
-            _answered(media, _direction(takes, gives), _AUDIO_FEEDBACK, offered, stream)
-        )
-    if published is None and not accepted:
-        raise ValueError("no audio m-line with Opus")
-    return AudioAnswer(sections=sections, published=published, slots=accepted)
+        direction = _direction(takes, gives)
+        sections.append(_answered(media, direction, _AUDIO_FEEDBACK, offered, stream))
+    return AudioAnswer(sections=sections, carried=found, published=published, slots=accepted)
 
 
-def _usable_audio(remote: RemoteDescription, media: RemoteMedia) -> bool:
-    if media.kind != "audio" or media.rejected or not media.codecs:
-        return False
-    # Without BUNDLE a second m-line would want a transport of its own.
-    return media is remote.media[0] or media.mid in remote.bundle
+def _is_video(media: RemoteMedia) -> bool:
+    return media.kind == "video" and bool(media.codecs)
 
 
-def _direction(
-    receive: bool, send: bool
-) -> Literal["sendrecv", "sendonly", "recvonly", "inactive"]:
+def _is_audio(media: RemoteMedia) -> bool:
+    return media.kind == "audio" and bool(media.codecs)
+
+
+def _nothing(remote: RemoteDescription, kind: str, otherwise: str) -> str:
+    """Why no m-line of this kind can be used."""
+    for media in remote.media:
+        if media.kind == kind and media.fault and not media.rejected:
+            return f"{otherwise} can be used: m-line {media.place}: {media.fault}"
+    return otherwise
+
+
+def _direction(receive: bool, send: bool) -> Direction:
     if receive and send:
         return "sendrecv"
     if receive:
@@ -163,17 +192,30 @@ def _direction(
     return "sendonly" if send else "inactive"
 
 
-def _published(media: RemoteMedia) -> Published:
-    answered = extensions.ANSWERED[media.kind]
+def _published(media: RemoteMedia, found: Carried) -> Published:
     # An SSRC that is not told can't be tied to its retransmissions, so those are not agreed to.
     with_rtx = media.rtx_ssrc is not None
     return Published(
         codecs={codec.payload_type: codec.key for codec in media.codecs},
         rtx={c.payload_type: c.rtx for c in media.codecs if with_rtx and c.rtx is not None},
-        extensions={uri: n for uri, n in media.extensions.items() if uri in answered},
+        extensions=_answered_extensions(media, media.sent_extensions()),
         ssrc=media.ssrc,
         rtx_ssrc=media.rtx_ssrc,
+        nack=_agrees(media, "nack"),
+        reduced_size=found.reduced_size,
     )
+
+
+def _agrees(media: RemoteMedia, feedback: str) -> bool:
+    """What was not offered must not be sent (RFC 4585 section 4.2)."""
+    return any(feedback in codec.feedback for codec in media.codecs)
+
+
+def _answered_extensions(media: RemoteMedia, offered: dict[str, int]) -> dict[str, int]:
+    answered = extensions.ANSWERED[media.kind]
+    if not _agrees(media, "transport-cc"):
+        answered -= {TRANSPORT_CC}
+    return {uri: number for uri, number in offered.items() if uri in answered}
 
 
 def _slot(media: RemoteMedia, ssrc: int) -> Accepted:
@@ -186,7 +228,7 @@ def _slot(media: RemoteMedia, ssrc: int) -> Accepted:
         extensions=shared(
             {
                 uri: number
-                for uri, number in media.extensions.items()
+                for uri, number in media.received_extensions().items()
                 if uri in extensions.AUDIO_FORWARDED
             }
         ),
@@ -202,7 +244,7 @@ def _slot_stream(index: int, ssrc: int, cname: str) -> Stream:
 
 def _answered(
     media: RemoteMedia,
-    direction: Literal["sendrecv", "sendonly", "recvonly", "inactive"],
+    direction: Direction,
     feedback: tuple[str, ...],
     published: Published,
     stream: Stream | None,
@@ -224,7 +266,13 @@ def _answered(
         mid=media.mid,
         direction=direction,
         codecs=tuple(written),
-        extensions=published.extensions,
+        protocol=media.protocol,
+        extensions=_answered_extensions(media, media.extensions),
+        extension_directions={
+            uri: _REVERSED[direction] for uri, direction in media.extension_directions.items()
+        },
+        mixed_extensions=media.mixed_extensions,
+        reduced_size=media.reduced_size,
         stream=stream,
     )
 

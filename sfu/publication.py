@@ -42,7 +42,9 @@ class Publication:
     def offer(self, remote: RemoteDescription) -> str:
         """Answer the client's first or renewed offer. Raises ValueError, changing nothing."""
         answer = answer_video(remote)
-        text = self._answering.answer(self, remote, answer.sections)
+        text = self._answering.answer(
+            self, answer.carried, answer.sections, mixed=remote.mixed_extensions
+        )
         if answer.published != self.published:
             self.published = answer.published
             self._wanted = None
@@ -97,7 +99,9 @@ class Publication:
         if ssrc is None:
             return
         spec = track_spec(self._answering.transport, "video", self.published, ssrc)
-        self.track = self._media.streams.add_track(spec, self)
+        self.track = self._media.streams.add_track(
+            spec, self, nack=self.published.nack, reduced_size=self.published.reduced_size
+        )
 
     def _drop_track(self) -> None:
         if self.track is not None:

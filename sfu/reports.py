@@ -101,6 +101,11 @@ def receiver_compounds(
     ]
 
 
+def head(own_ssrc: int, cname: str) -> list[rtcp.Rtcp]:
+    """What goes in front of feedback in a compound that has no report to make (RFC 4585 section 3.1)."""
+    return [rtcp.ReceiverReport(ssrc=own_ssrc), _names(cname, [own_ssrc])]
+
+
 def _names(cname: str, ssrcs: list[int]) -> rtcp.SourceDescription:
     return rtcp.SourceDescription(cnames=dict.fromkeys(ssrcs, cname))
 

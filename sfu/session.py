@@ -19,6 +19,7 @@ from collections.abc import Callable, KeysView, Mapping
 from uuid import UUID
 
 from schemas import sfu as wire
+from schemas.descriptions import ANSWER
 from schemas.sfu import Feed, HeldUser, OfferedStream, VideoKind
 from sfu.audio import AudioConnection
 from sfu.connection import Media
@@ -159,7 +160,7 @@ class Session:
         inbound = self._inbound.get(command.user)
         if inbound is None:
             return wire.Failed(code="no_session", reason="nothing was offered")
-        inbound.answer(parse(command.sdp))
+        inbound.answer(parse(command.sdp, ANSWER))
         return wire.Done()
 
     def _remove(self, user: UUID) -> Result:

@@ -21,7 +21,9 @@ class TrackListener(Protocol):
 
 
 class Track(msgspec.Struct, kw_only=True, eq=False):
-    """A published stream. `repair`: the publisher answers NACKs; `feedback`: it stamps transport-wide numbers."""
+    """A published stream. `repair`: the publisher answers NACKs; `feedback`: it stamps transport-wide numbers;
+    `reduced_size`: it takes RTCP without a report in front (RFC 5506).
+    """
 
     number: int
     transport: int
@@ -30,6 +32,7 @@ class Track(msgspec.Struct, kw_only=True, eq=False):
     clock_rate: int
     repair: bool
     feedback: bool
+    reduced_size: bool
     listener: TrackListener
     started: bool = False
 
@@ -64,7 +67,15 @@ class Streams:
         self._fed: dict[int, dict[int, Leg]] = {}
         """By track: a listener that leaves must not cost a look at every leg there is."""
 
-    def add_track(self, spec: TrackSpec, listener: TrackListener) -> Track:
+    def add_track(
+        self,
+        spec: TrackSpec,
+        listener: TrackListener,
+        *,
+        nack: bool = True,
+        reduced_size: bool = True,
+    ) -> Track:
+        """`nack` and `reduced_size`: what was agreed to with the publisher."""
         codec = next(iter(spec.codecs.values()))
         number = self._path.add_track(spec)
         track = Track(
@@ -73,8 +84,9 @@ class Streams:
             kind=spec.kind,
             ssrc=spec.ssrc,
             clock_rate=codec.clock_rate,
-            repair=spec.kind == "video",
+            repair=nack and spec.kind == "video",
             feedback=spec.transport_cc_id != 0,
+            reduced_size=reduced_size,
             listener=listener,
         )
         self._tracks[number] = track

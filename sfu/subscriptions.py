@@ -14,8 +14,9 @@ import msgspec
 from schemas.sfu import Feed, OfferedStream
 from sfu.negotiation import Accepted, NewSsrc, first_of_each, rtpmap, rtx, shared
 from sfu.sdp import codecs, extensions
+from sfu.sdp.bundle import Carried, carried
 from sfu.sdp.codecs import CodecKey
-from sfu.sdp.local import LocalCodec, Rejected, Section, Stream
+from sfu.sdp.local import PROTOCOL, LocalCodec, Rejected, Section, Stream
 from sfu.sdp.remote import RemoteDescription, RemoteMedia
 
 MAX_LINES = 200
@@ -98,8 +99,11 @@ class Subscriptions:
             if line.state == "active" and line.accepted is not None
         }
 
-    def answer(self, remote: RemoteDescription) -> None:
-        """Take the client's answer to the outstanding offer. Raises ValueError, changing nothing."""
+    def answer(self, remote: RemoteDescription) -> Carried | None:
+        """Take the client's answer to the outstanding offer: the transport it is for, None when it refuses all.
+
+        Raises ValueError, changing nothing.
+        """
         if not self.outstanding:
             raise ValueError("no offer is outstanding")
         if len(remote.media) != len(self._lines):
@@ -107,9 +111,12 @@ class Subscriptions:
         for line, media in zip(self._lines, remote.media, strict=True):
             if media.kind != "video" or (media.mid and media.mid != line.mid):
                 raise ValueError(f"the m-line of mid {line.mid} is answered by another")
+        found = carried(remote, _any, _any)
+        places = {media.place for media in found.media} if found else set()
         for line, media in zip(self._lines, remote.media, strict=True):
-            _take_answer(line, media)
+            _take_answer(line, media, is_carried=media.place in places)
         self.outstanding = False
+        return found
 
     def _adopt(self, line: Line, item: Wanted | None) -> bool:
         """Keep the line for its feed, or let it go; whether the client has to be told."""
@@ -155,9 +162,7 @@ class Subscriptions:
         written = _offered_codecs(line.wanted.codecs)
         if line.rejected:
             formats = tuple(str(codec.payload_type) for codec in written)
-            return Rejected(
-                kind="video", protocol="UDP/TLS/RTP/SAVPF", formats=formats, mid=line.mid
-            )
+            return Rejected(kind="video", protocol=PROTOCOL, formats=formats, mid=line.mid)
         carries = line.state in ("offered", "active")
         return Section(
             kind="video",
@@ -205,14 +210,18 @@ def _offered_codecs(keys: frozenset[CodecKey]) -> tuple[LocalCodec, ...]:
     return tuple(written)
 
 
-def _take_answer(line: Line, media: RemoteMedia) -> None:
+def _any(media: RemoteMedia) -> bool:
+    return True
+
+
+def _take_answer(line: Line, media: RemoteMedia, *, is_carried: bool) -> None:
     line.accepted = None
     line.rejected = media.rejected
     if line.state == "closing":
         line.state = "free"
     if line.state not in ("offered", "active"):
         return
-    if not media.receives or not media.codecs:
+    if not is_carried or not media.receives or not media.codecs:
         line.state = "declined"
         return
     line.state = "active"
@@ -225,8 +234,9 @@ def _take_answer(line: Line, media: RemoteMedia) -> None:
         extensions=shared(
             {
                 uri: number
-                for uri, number in media.extensions.items()
-                if uri in extensions.VIDEO_OFFER
+                for uri, number in media.received_extensions().items()
+                # An answer gives none another id (RFC 8285 section 6).
+                if extensions.VIDEO_OFFER.get(uri) == number
             }
         ),
     )

@@ -34,3 +34,5 @@ ANSWERED = {
 """What an answer accepts, when the client offers it."""
 
 AUDIO_FORWARDED = frozenset({AUDIO_LEVEL, CAPTURE_TIME})
+
+KNOWN = ANSWERED["audio"] | ANSWERED["video"] | AUDIO_FORWARDED

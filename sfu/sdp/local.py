@@ -9,6 +9,9 @@ import msgspec
 from sfu.path import Address
 from sfu.sdp.remote import Direction, Setup
 
+PROTOCOL = "UDP/TLS/RTP/SAVPF"
+"""Of our offers. An answer repeats the client's (RFC 8829 section 5.1.2)."""
+
 
 class LocalTransport(msgspec.Struct, frozen=True, kw_only=True):
     """Our end of a connection. Every m-line carries it, so that it does not matter which one a client reads."""
@@ -47,6 +50,13 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     direction: Direction
     codecs: tuple[LocalCodec, ...]
     extensions: dict[str, int]
+    protocol: str = PROTOCOL
+    extension_directions: dict[str, Direction] = {}
+    """Of those that are not for both directions."""
+    mixed_extensions: bool = False
+    """a=extmap-allow-mixed of its own; `render` writes the one for all m-lines."""
+    reduced_size: bool = True
+    """RTCP may be sent without a report in front (RFC 5506)."""
     stream: Stream | None = None
 
 
@@ -59,19 +69,27 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     mid: str
 
 
+def bundle_of(sections: list[Section | Rejected]) -> tuple[str, ...]:
+    """All that are not refused, in order: our own offers have one transport."""
+    return tuple(section.mid for section in sections if isinstance(section, Section))
+
+
 def render(
     session: int,
     version: int,
     transport: LocalTransport,
     sections: list[Section | Rejected],
     *,
+    bundle: tuple[str, ...],
     mixed_extensions: bool,
 ) -> str:
-    """The text of an offer or an answer. `session` names the connection, `version` grows with every description."""
-    bundled = [section.mid for section in sections if isinstance(section, Section) and section.mid]
+    """The text of an offer or an answer. `session` names the connection, `version` grows with every description.
+
+    `bundle` are the mids of the BUNDLE group, the tagged one first (RFC 9143 section 7); without any there is no group.
+    """
     lines = ["v=0", f"o=- {session} {version} IN IP4 127.0.0.1", "s=-", "t=0 0", "a=ice-lite"]
-    if bundled:
-        lines.append("a=group:BUNDLE " + " ".join(bundled))
+    if bundle:
+        lines.append("a=group:BUNDLE " + " ".join(bundle))
     if mixed_extensions:
         lines.append("a=extmap-allow-mixed")
     lines.append("a=msid-semantic: WMS *")
@@ -87,18 +105,32 @@ def _section(section: Section, transport: LocalTransport) -> list[str]:
     payload_types = " ".join(str(codec.payload_type) for codec in section.codecs)
     host, port = transport.candidates[0][:2]
     lines = [
-        f"m={section.kind} {port} UDP/TLS/RTP/SAVPF {payload_types}",
+        f"m={section.kind} {port} {section.protocol} {payload_types}",
         f"c=IN IP{ipaddress.ip_address(host).version} {host}",
         *_transport(transport),
     ]
     if section.mid:
         lines.append(f"a=mid:{section.mid}")
-    lines += [f"a=extmap:{number} {uri}" for uri, number in section.extensions.items()]
-    lines += [f"a={section.direction}", "a=rtcp-mux", "a=rtcp-rsize"]
+    if section.mixed_extensions:
+        lines.append("a=extmap-allow-mixed")
+    lines += _extensions(section)
+    lines += [f"a={section.direction}", "a=rtcp-mux"]
+    if section.reduced_size:
+        lines.append("a=rtcp-rsize")
     for codec in section.codecs:
         lines += _codec(codec)
     if section.stream:
         lines += _stream(section.stream)
+    return lines
+
+
+def _extensions(section: Section) -> list[str]:
+    lines = []
+    for uri, number in section.extensions.items():
+        direction = section.extension_directions.get(uri)
+        lines.append(
+            f"a=extmap:{number}/{direction} {uri}" if direction else f"a=extmap:{number} {uri}"
+        )
     return lines
 
 

@@ -1,48 +1,42 @@
 """Reading what a client sent. Everything in it is untrusted; only checked tokens get further.
 
-aiortc's parser does the reading. It is written for browsers' text and lets a handful of exceptions out for
-anything else, so lines that nobody here needs are dropped first, and whatever it raises becomes ValueError.
+What is not understood is ignored. An m-line that can't be used says so (`fault`) and costs the others nothing.
+ValueError is for a description of which nothing can be used.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Literal, cast
 
 import msgspec
-from aiortc import sdp
 
-from sfu.sdp.codecs import CodecKey, key_of
-
-MAX_LENGTH = 512 * 1024
-MAX_MEDIA = 256
+from schemas.descriptions import OFFER, Bounds, excess
+from sfu.sdp import extensions, payloads
+from sfu.sdp.grammar import DIRECTION, DIRECTIONS, Section, number, sections
+from sfu.sdp.payloads import RemoteCodec
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 Setup = Literal["active", "passive", "actpass"]
 
-_NEEDED = frozenset(
-    {"fingerprint", "ice-ufrag", "ice-pwd", "setup", "group", "mid", "msid", "extmap", "rtpmap"}
-    | {"fmtp", "rtcp-fb", "ssrc", "ssrc-group", "sendrecv", "sendonly", "recvonly", "inactive"}
+_SETUPS = frozenset({"active", "passive", "actpass"})
+_PROTOCOLS = frozenset(
+    {"RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF"}
+    | {f"{lower}/RTP/{upper}" for lower in ("UDP/TLS", "TCP/DTLS") for upper in ("SAVP", "SAVPF")}
 )
-"""Attributes that are read. Candidates are not: a lite agent learns addresses from checks."""
+"""All are taken for DTLS-SRTP with feedback (RFC 8829 section 5.1.2)."""
 
-_SHORT = re.compile(r"[!-~]{1,64}")
+_MID = re.compile(r"[!-~]{1,64}")
+_MEDIA = re.compile(r"[!-~]+( [!-~]+){3,}")
 _ICE_UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
 _ICE_PWD = re.compile(r"[A-Za-z0-9+/]{22,256}")
-_UNPRINTABLE = re.compile(r"[^\t\n\r -~]")
-_DIGESTS = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
-
-# What aiortc 1.16's parser raises on text that no browser writes: plain asserts, dict and list look-ups,
-# `next` on a payload type without rtpmap, and attributes without a value.
-_PARSER_ERRORS = (
-    ValueError,
-    AssertionError,
-    KeyError,
-    IndexError,
-    StopIteration,
-    TypeError,
-    AttributeError,
-)
+_DIGESTS = {
+    hash_function: re.compile(rf"[0-9A-F]{{2}}(:[0-9A-F]{{2}}){{{octets - 1}}}")
+    for hash_function, octets in (("sha-512", 64), ("sha-384", 48), ("sha-256", 32))
+}
+"""How a digest of each hash function looks, the preferred one first."""
+_LARGEST_SSRC = (1 << 32) - 1
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
@@ -53,238 +47,274 @@ class Fingerprint(msgspec.Struct, frozen=True):
 
 
 class RemoteTransport(msgspec.Struct, frozen=True, kw_only=True):
-    """The client's end of the one transport that all its m-lines share."""
+    """The client's end of a transport."""
 
     ufrag: str
     password: str
     fingerprints: frozenset[Fingerprint]
+    """Of one hash function; the certificate is any of those named."""
     setup: Setup
-
-
-class RemoteCodec(msgspec.Struct, frozen=True, kw_only=True):
-    """A payload type that we forward. `rtx` is the one of its retransmissions."""
-
-    payload_type: int
-    key: CodecKey
-    channels: int | None
-    fmtp: str
-    feedback: tuple[str, ...]
-    rtx: int | None
 
 
 class RemoteMedia(msgspec.Struct, frozen=True, kw_only=True):
     """One m-line, without what we can't forward."""
 
+    place: int
+    """Counted from 1."""
     kind: str
     protocol: str
     formats: tuple[str, ...]
     mid: str
     """Empty when the client names none."""
     rejected: bool
+    """By the client: port 0."""
+    fault: str
+    """Why we can't use it, in words; empty when we can."""
     direction: Direction
     codecs: tuple[RemoteCodec, ...]
     extensions: dict[str, int]
+    extension_directions: dict[str, Direction]
+    """Of those that are not for both directions."""
+    mixed_extensions: bool
+    """a=extmap-allow-mixed of its own."""
+    mux: bool
+    reduced_size: bool
     ssrc: int | None
     rtx_ssrc: int | None
+    transport: RemoteTransport | str
+    """Its own, with what the session's section adds; or what is wrong with that, in words."""
+
+    @property
+    def usable(self) -> bool:
+        return not self.rejected and not self.fault
 
     @property
     def sends(self) -> bool:
-        return not self.rejected and self.direction in ("sendrecv", "sendonly")
+        return self.usable and self.direction in ("sendrecv", "sendonly")
 
     @property
     def receives(self) -> bool:
-        return not self.rejected and self.direction in ("sendrecv", "recvonly")
+        return self.usable and self.direction in ("sendrecv", "recvonly")
+
+    def sent_extensions(self) -> dict[str, int]:
+        """Ids of those that the client may put into what it sends."""
+        return self._extensions("recvonly")
+
+    def received_extensions(self) -> dict[str, int]:
+        return self._extensions("sendonly")
+
+    def _extensions(self, other: Direction) -> dict[str, int]:
+        directions = self.extension_directions
+        return {uri: n for uri, n in self.extensions.items() if directions.get(uri) != other}
 
 
 class RemoteDescription(msgspec.Struct, frozen=True, kw_only=True):
     """A client's offer or answer, checked."""
 
-    transport: RemoteTransport | None
-    """None when every m-line is rejected: an answer may say so."""
     media: tuple[RemoteMedia, ...]
-    bundle: frozenset[str]
+    bundles: tuple[tuple[str, ...], ...]
+    """The mids of each BUNDLE group, in the group's order (RFC 9143 section 7)."""
     mixed_extensions: bool
-    """One-byte and two-byte header extensions may be mixed (RFC 8285 section 4.1.2)."""
+    """One-byte and two-byte header extensions may be mixed on all m-lines (RFC 8285 section 4.1.2)."""
 
 
-def parse(text: str) -> RemoteDescription:
+def parse(text: str, bounds: Bounds = OFFER) -> RemoteDescription:
     """Read a client's session description. Raises ValueError with a reason fit for the client."""
-    if len(text) > MAX_LENGTH:
-        raise ValueError("longer than 512 KiB")
-    if _UNPRINTABLE.search(text):
-        # Also keeps out what str.splitlines takes for a line end and SDP does not.
-        text = _UNPRINTABLE.sub("?", text)
-    lines = [line.strip() for line in text.splitlines()]
-    if not lines or lines[0] != "v=0":
+    if too_much := excess(text, bounds):
+        raise ValueError(too_much)
+    if text.partition("\n")[0].rstrip() != "v=0":
         raise ValueError("does not begin with v=0")
-    if sum(line.startswith("m=") for line in lines) > MAX_MEDIA:
-        raise ValueError(f"more than {MAX_MEDIA} m-lines")
-    return _description(_parsed(lines), "a=extmap-allow-mixed" in lines)
-
-
-def _parsed(lines: list[str]) -> sdp.SessionDescription:
-    kept = "\r\n".join(filter(None, map(_kept_line, _with_bundle_only_ports(lines))))
-    try:
-        return sdp.SessionDescription.parse(kept)
-    except _PARSER_ERRORS as error:
-        raise ValueError(f"not understood: {error!r}"[:200]) from None
-
-
-def _with_bundle_only_ports(lines: list[str]) -> list[str]:
-    """Port 0 with a=bundle-only is not a rejection (RFC 9143 section 6); aiortc can't tell the two apart."""
-    result = list(lines)
-    opened = 0
-    for index, line in enumerate(lines):
-        if line.startswith("m="):
-            opened = index
-        elif line == "a=bundle-only":
-            result[opened] = re.sub(r"^(m=\S+) 0 ", r"\1 9 ", lines[opened])
-    return result
-
-
-def _kept_line(line: str) -> str | None:
-    if line.startswith("m="):
-        return line
-    if not line.startswith("a="):
-        return None
-    name, _, value = line[2:].partition(":")
-    if name not in _NEEDED:
-        return None
-    if name == "extmap":
-        # Extension attributes after the URI (RFC 8285 section 5) are more than aiortc expects.
-        return "a=extmap:" + " ".join(value.split()[:2])
-    return line
-
-
-def _description(parsed: sdp.SessionDescription, mixed: bool) -> RemoteDescription:
-    media = tuple(_media(section) for section in parsed.media)
+    session, *media = sections(text)
     if not media:
         raise ValueError("no m-line")
-    mids = [section.mid for section in media if section.mid]
-    if len(set(mids)) != len(mids) or (len(media) > 1 and len(mids) != len(media)):
-        raise ValueError("m-lines need distinct mids")
-    ssrcs = [ssrc for m in media for ssrc in (m.ssrc, m.rtx_ssrc) if ssrc is not None]
-    if len(set(ssrcs)) != len(ssrcs):
-        raise ValueError("an SSRC is used twice")
-    bundle = next((group for group in parsed.group if group.semantic == "BUNDLE"), None)
+    groups = _groups(session)
+    reader = _Reader(session, frozenset().union(*groups))
     return RemoteDescription(
-        transport=_transport(parsed),
-        media=media,
-        bundle=frozenset(map(str, bundle.items)) if bundle else frozenset(),
-        mixed_extensions=mixed,
+        media=tuple(reader.media(section, place) for place, section in enumerate(media, 1)),
+        bundles=_bundles(groups, reader.mids),
+        mixed_extensions=session.has("extmap-allow-mixed"),
     )
 
 
-def _transport(parsed: sdp.SessionDescription) -> RemoteTransport | None:
-    """Of the first m-line that is not rejected: BUNDLE makes all others share it (RFC 9143 section 7.2)."""
-    section = next((section for section in parsed.media if section.port), None)
-    if section is None:
-        return None
-    if section.dtls is None or section.ice is None:
-        raise ValueError("a=setup missing")
-    ufrag, password = section.ice.usernameFragment or "", section.ice.password or ""
+def _groups(session: Section) -> list[list[str]]:
+    groups = (value.split() for value in session.all("group"))
+    return [mids for semantics, *mids in filter(None, groups) if semantics == "BUNDLE"]
+
+
+def _bundles(groups: list[list[str]], mids: set[str]) -> tuple[tuple[str, ...], ...]:
+    """The groups without what no m-line is called; nobody is in two (RFC 9143 section 7)."""
+    left = set(mids)
+    found = []
+    for group in groups:
+        members = tuple(mid for mid in dict.fromkeys(group) if mid in left)
+        left.difference_update(members)
+        if members:
+            found.append(members)
+    return tuple(found)
+
+
+class _Reader:
+    """Reads the m-lines of one description, in order. What sections have in common is read once."""
+
+    def __init__(self, session: Section, bundled: frozenset[str]) -> None:
+        self._session = session
+        self._bundled = bundled
+        self.mids: set[str] = set()
+        self._codecs: dict[tuple[str, ...], tuple[RemoteCodec, ...]] = {}
+        self._extensions: dict[tuple[str, ...], tuple[dict[str, int], dict[str, Direction]]] = {}
+        self._transports: dict[tuple[str | None, ...], RemoteTransport | str] = {}
+
+    def media(self, section: Section, place: int) -> RemoteMedia:
+        """Raises ValueError for an m-line that no answer could repeat."""
+        if not _MEDIA.fullmatch(section.media):
+            raise ValueError(f"m-line {place} is not m=MEDIA PORT PROTOCOL FORMATS")
+        kind, port, protocol, *formats = section.media.split(" ")
+        mid, fault = self._mid(section)
+        known = number(port, 65535)
+        if known is None:
+            fault = "its port is not a number"
+        elif protocol not in _PROTOCOLS:
+            fault = "its protocol is not RTP over DTLS"
+        uris, directions = self._extensions_of(section)
+        ssrc, rtx_ssrc = _ssrcs(section)
+        return RemoteMedia(
+            place=place,
+            kind=kind,
+            protocol=protocol,
+            formats=tuple(formats),
+            mid=mid,
+            rejected=known == 0 and not self._bundle_only(section, mid),
+            fault=fault,
+            direction=_direction(section, self._session),
+            codecs=self._codecs_of(section, formats),
+            extensions=uris,
+            extension_directions=directions,
+            mixed_extensions=section.has("extmap-allow-mixed"),
+            mux=section.has("rtcp-mux"),
+            reduced_size=section.has("rtcp-rsize"),
+            ssrc=ssrc,
+            rtx_ssrc=rtx_ssrc,
+            transport=self._transport_of(section),
+        )
+
+    def _mid(self, section: Section) -> tuple[str, str]:
+        """The mid, or why it is none."""
+        mid = (section.first("mid") or "").strip()
+        if not mid:
+            return "", ""
+        if not _MID.fullmatch(mid):
+            return "", "its a=mid is malformed"
+        if mid in self.mids:
+            return "", "its a=mid is another m-line's"
+        self.mids.add(mid)
+        return mid, ""
+
+    def _bundle_only(self, section: Section, mid: str) -> bool:
+        """Port 0 is then no rejection (RFC 9143 section 6)."""
+        return section.has("bundle-only") and mid in self._bundled
+
+    def _codecs_of(self, section: Section, formats: list[str]) -> tuple[RemoteCodec, ...]:
+        parts = (formats, *(section.all(name) for name in ("rtpmap", "fmtp", "rtcp-fb")))
+        text = tuple("\n".join(part) for part in parts)
+        found = self._codecs.get(text)
+        if found is None:
+            found = self._codecs[text] = payloads.codecs(section, formats)
+        return found
+
+    def _extensions_of(self, section: Section) -> tuple[dict[str, int], dict[str, Direction]]:
+        lines = tuple(section.all("extmap") or self._session.all("extmap"))
+        found = self._extensions.get(lines)
+        if found is None:
+            found = self._extensions[lines] = _extensions(lines)
+        return found
+
+    def _transport_of(self, section: Section) -> RemoteTransport | str:
+        # The session's count where the m-line has none of its own: RFC 8839 section 5.4, RFC 8122 section 5.
+        session = self._session
+        ufrag, password, setup = (section.first(n) or session.first(n) for n in _TRANSPORT)
+        fingerprints = section.all("fingerprint") or session.all("fingerprint")
+        values = (ufrag, password, setup, *fingerprints)
+        found = self._transports.get(values)
+        if found is None:
+            found = self._transports[values] = _transport(ufrag, password, setup, fingerprints)
+        return found
+
+
+_TRANSPORT = ("ice-ufrag", "ice-pwd", "setup")
+
+
+def _transport(
+    ufrag: str | None, password: str | None, setup: str | None, lines: list[str]
+) -> RemoteTransport | str:
+    """The transport, or what is wrong with it."""
+    if not ufrag or not password:
+        return "a=ice-ufrag or a=ice-pwd missing"
     if not _ICE_UFRAG.fullmatch(ufrag) or not _ICE_PWD.fullmatch(password):
-        raise ValueError("a=ice-ufrag or a=ice-pwd missing or malformed")
-    # aiortc's names: the "auto" role is actpass, "client" active, "server" passive.
-    setup = sdp.DTLS_ROLE_SETUP[section.dtls.role]
+        return "a=ice-ufrag or a=ice-pwd malformed"
+    if setup is None:
+        return "a=setup missing"
+    if setup not in _SETUPS:
+        return "a=setup is none of active, passive and actpass"
+    fingerprints = _fingerprints(lines)
+    if not fingerprints:
+        return "a=fingerprint with SHA-256 or stronger missing or malformed"
     return RemoteTransport(
         ufrag=ufrag,
         password=password,
-        fingerprints=frozenset(_fingerprints(section)),
+        fingerprints=frozenset(fingerprints),
         setup=cast(Setup, setup),
     )
 
 
-def _fingerprints(section: sdp.MediaDescription) -> list[Fingerprint]:
-    assert section.dtls is not None
-    known = [
-        Fingerprint(fingerprint.algorithm.lower(), fingerprint.value.upper())
-        for fingerprint in section.dtls.fingerprints
-        if fingerprint.algorithm.lower() in _DIGESTS
-    ]
-    if not known:
-        raise ValueError("a=fingerprint with SHA-256 or stronger missing")
-    for fingerprint in known:
-        size = _DIGESTS[fingerprint.algorithm]
-        if not re.fullmatch(rf"[0-9A-F]{{2}}(:[0-9A-F]{{2}}){{{size - 1}}}", fingerprint.value):
-            raise ValueError("a=fingerprint malformed")
-    return known
+def _fingerprints(lines: list[str]) -> list[Fingerprint]:
+    """Those of the preferred hash function that the client names (RFC 8122 section 5)."""
+    found: dict[str, list[Fingerprint]] = {}
+    for line in lines:
+        name, _, digest = line.strip().partition(" ")
+        name, digest = name.lower(), digest.strip().upper()
+        if name in _DIGESTS and _DIGESTS[name].fullmatch(digest):
+            found.setdefault(name, []).append(Fingerprint(name, digest))
+    return next((found[name] for name in _DIGESTS if name in found), [])
 
 
-def _media(section: sdp.MediaDescription) -> RemoteMedia:
-    mid = section.rtp.muxId
-    if mid and not _SHORT.fullmatch(mid):
-        raise ValueError("a=mid malformed")
-    ssrc, rtx_ssrc = _ssrcs(section)
-    return RemoteMedia(
-        kind=section.kind,
-        protocol=section.profile,
-        formats=tuple(str(value) for value in section.fmt),
-        mid=mid,
-        rejected=section.port == 0,
-        direction=cast(Direction, section.direction or "sendrecv"),
-        codecs=_codecs(section),
-        extensions=_extensions(section),
-        ssrc=ssrc,
-        rtx_ssrc=rtx_ssrc,
-    )
+def _direction(section: Section, session: Section) -> Direction:
+    """RFC 8866 section 6.7: the session's is the default."""
+    found = section.all(DIRECTION) or session.all(DIRECTION) or ["sendrecv"]
+    return cast(Direction, found[-1])
 
 
-def _extensions(section: sdp.MediaDescription) -> dict[str, int]:
-    """Ids that both header forms can carry; 15 is reserved (RFC 8285 section 4.2)."""
-    found = {extension.uri: extension.id for extension in section.rtp.headerExtensions}
-    return {uri: number for uri, number in found.items() if 1 <= number <= 255 and number != 15}
+def _extensions(lines: Iterable[str]) -> tuple[dict[str, int], dict[str, Direction]]:
+    """Ids that both header forms can carry, and directions; 15 is reserved (RFC 8285 section 4.2)."""
+    uris: dict[str, int] = {}
+    directions: dict[str, Direction] = {}
+    taken: set[int] = set()
+    for line in lines:
+        identifier, _, rest = line.partition(" ")
+        text, _, direction = identifier.partition("/")
+        # Extension attributes may follow the URI (RFC 8285 section 8).
+        uri = rest.strip().partition(" ")[0]
+        local = number(text, 255)
+        if not local or local == 15 or local in taken or uri in uris:
+            continue
+        if direction and direction not in DIRECTIONS:
+            continue
+        taken.add(local)
+        if uri not in extensions.KNOWN or direction == "inactive":
+            continue
+        uris[uri] = local
+        if direction in ("sendonly", "recvonly"):
+            directions[uri] = cast(Direction, direction)
+    return uris, directions
 
 
-def _ssrcs(section: sdp.MediaDescription) -> tuple[int | None, int | None]:
+def _ssrcs(section: Section) -> tuple[int | None, int | None]:
     """Media and retransmission SSRC. None when not told: rid-only simulcast, or a peer that doesn't write them."""
-    known = [description.ssrc for description in section.ssrc]
-    pairs = [
-        (int(group.items[0]), int(group.items[1]))
-        for group in section.ssrc_group
-        if group.semantic == "FID" and len(group.items) == 2
-    ]
-    first: tuple[int, int | None] | None = None
-    if pairs:
-        first = pairs[0]
-    elif known:
-        first = (known[0], None)
-    if first is None:
-        return None, None
-    if not all(0 < ssrc < 1 << 32 for ssrc in first if ssrc is not None):
-        raise ValueError("SSRC out of range")
-    return first
-
-
-def _codecs(section: sdp.MediaDescription) -> tuple[RemoteCodec, ...]:
-    """In the client's order of preference."""
-    listed = dict.fromkeys(section.fmt)
-    described = {codec.payloadType: codec for codec in section.rtp.codecs}
-    retransmissions: dict[int, int] = {}
-    for codec in section.rtp.codecs:
-        apt = codec.parameters.get("apt")
-        if codec.name.lower() == "rtx" and isinstance(apt, int) and codec.payloadType is not None:
-            retransmissions.setdefault(apt, codec.payloadType)
-    found = []
-    for payload_type in listed:
-        description = described.get(payload_type)
-        if description is None:
-            continue
-        parameters = {name.strip(): value for name, value in description.parameters.items()}
-        key = key_of(description.name, description.clockRate, parameters)
-        if key is None:
-            continue
-        found.append(
-            RemoteCodec(
-                payload_type=payload_type,
-                key=key,
-                channels=description.channels,
-                fmtp=sdp.parameters_to_sdp(parameters),
-                feedback=tuple(
-                    f"{feedback.type} {feedback.parameter}" if feedback.parameter else feedback.type
-                    for feedback in description.rtcpFeedback
-                ),
-                rtx=retransmissions.get(payload_type),
-            )
-        )
-    return tuple(found)
+    for line in section.all("ssrc-group"):
+        semantics, *texts = line.split(None, 3) or [""]
+        pair = [ssrc for text in texts if (ssrc := number(text, _LARGEST_SSRC))]
+        if semantics == "FID" and len(texts) == len(pair) == 2 and pair[0] != pair[1]:
+            return pair[0], pair[1]
+    for line in section.all("ssrc"):
+        if ssrc := number(line.partition(" ")[0], _LARGEST_SSRC):
+            return ssrc, None
+    return None, None

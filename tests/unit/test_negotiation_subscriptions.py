@@ -13,7 +13,7 @@ from sdp_samples import FINGERPRINT
 from schemas.sfu import Feed
 from sfu.sdp.codecs import VIDEO_OFFER, VP8, CodecKey
 from sfu.sdp.extensions import ORIENTATION, TRANSPORT_CC
-from sfu.sdp.local import LocalTransport, Rejected, Section, render
+from sfu.sdp.local import LocalTransport, Rejected, Section, bundle_of, render
 from sfu.sdp.remote import RemoteDescription, parse
 from sfu.subscriptions import Subscriptions, Wanted
 
@@ -52,8 +52,16 @@ class Viewer:
         if not self.subscriptions.plan(now):
             return False
         self.subscriptions.outstanding = True
+        sections = self.sections()
         self.offers.append(
-            render(1, len(self.offers), TRANSPORT, self.sections(), mixed_extensions=True)
+            render(
+                1,
+                len(self.offers),
+                TRANSPORT,
+                sections,
+                bundle=bundle_of(sections),
+                mixed_extensions=True,
+            )
         )
         return True
 

@@ -173,6 +173,32 @@ def test_a_request_for_a_track_that_ended_goes_nowhere(desk: Desk) -> None:
     assert not desk.told(PUBLISHER)
 
 
+@pytest.mark.parametrize("reduced_size", [True, False])
+def test_feedback_goes_behind_a_report_unless_its_publisher_agreed_to_less(
+    desk: Desk, reduced_size: bool
+) -> None:
+    """RFC 5506 section 5; what a compound begins with is in RFC 3550 section 6.1."""
+    desk.track.reduced_size = reduced_size
+    desk.path.holes = [(desk.track.number, [5])]
+    desk.path.waiting = [desk.track.number]
+    desk.path.arrived[PUBLISHER] = [(1, 1000)]
+    desk.feedback.repair(SECOND)
+    desk.feedback.congestion(SECOND)
+    sent = [rtcp.parse(data) for number, data in desk.path.rtcp if number == PUBLISHER]
+    assert [type(packets[-1]) for packets in sent] == [
+        rtcp.Nack,
+        rtcp.PictureLoss,
+        TransportFeedback,
+    ]
+    for head in (packets[:-1] for packets in sent):
+        if reduced_size:
+            assert head == []
+            continue
+        report, names = head
+        assert isinstance(report, rtcp.ReceiverReport)
+        assert names == rtcp.SourceDescription(cnames={report.ssrc: "name"})
+
+
 def test_missing_packets_are_asked_for_at_intervals(desk: Desk) -> None:
     desk.path.holes = [(desk.track.number, [5, 6])]
     for now in (0, 20_000, 40_000):
