@@ -89,9 +89,12 @@ class MediaStream(StrictWire, frozen=True, kw_only=True):
     type: StreamType
 
 
+MediaStreams = Annotated[list[MediaStream], Meta(max_length=1000)]
+
+
 class SubscriptionUpdates(StrictWire, frozen=True, kw_only=True):
-    subscribe: list[MediaStream]
-    unsubscribe: list[MediaStream]
+    subscribe: MediaStreams
+    unsubscribe: MediaStreams
 
 
 # --- responses ----------------------------------------------------------------------------------

@@ -156,7 +156,11 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 # --- replies --------------------------------------------------------------------------------
 
-FailureCode = Literal["stale_epoch", "bad_sdp", "no_session", "draining", "late", "internal"]
+FailureCode = Literal[
+    "stale_epoch", "bad_sdp", "no_session", "draining", "late", "internal", "too_many", "limit"
+]
+"""too_many: this participant has asked for more than its share, later it may again. limit: it has as much as there
+may be of it."""
 
 
 class Done(Message, frozen=True, kw_only=True, tag=True):

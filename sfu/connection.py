@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -25,6 +26,8 @@ class Media(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     cname: str
     """Names the worker as the source of all that it sends (RFC 3550 section 6.5.1)."""
     now_us: Callable[[], int]
+    cpu_us: Callable[[], int] = lambda: time.thread_time_ns() // 1000
+    """CPU time of the media loop."""
     guard: Guard = msgspec.field(default_factory=Guard)
 
 

@@ -6,7 +6,7 @@ that has not heard of the newest one and is refused; a newer epoch ends what was
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from itertools import groupby, islice
 from uuid import UUID
@@ -24,16 +24,20 @@ from schemas.sfu import (
     RemovePeer,
     Report,
     Result,
+    SetAudio,
     StopVideo,
 )
+from sfu.allowance import Allowance
 from sfu.connection import Media
-from sfu.session import NoticeBody, Session
+from sfu.session import NoticeBody, Session, SessionCommand
 
 FORGET_IDLE_US = 600_000_000
 """A meeting without any connection for so long is forgotten; the next command opens it again."""
 CLOSED_KEPT = 4096
 REPORTED_AT_ONCE = 1000
 """Entries of one page of a report, a meeting or a user each: about a millisecond of everybody's media."""
+CLOSE_AT_ONCE_US = 2_000
+"""What closing a meeting may take of the loop before the rest waits for the next ticks."""
 
 log = structlog.get_logger(__name__)
 
@@ -44,9 +48,10 @@ class Meetings:
     def __init__(self, media: Media, notify: Callable[[Session, NoticeBody], None]) -> None:
         self.draining = False
         self._media = media
-        self._guard = media.guard
+        self._allowance = Allowance()
         self._notify = notify
         self._sessions: dict[UUID, Session] = {}
+        self._ending: deque[Session] = deque()
         self._closed: OrderedDict[UUID, int] = OrderedDict()
         """Epochs of meetings that were closed by command: a repeated or late command may not open them again."""
 
@@ -72,17 +77,42 @@ class Meetings:
         session = session or self._open(command.meeting, command.epoch)
         if isinstance(command.body, OpenMeeting):
             return Done()
-        return session.handle(command.body)
+        return self._allowed(session, command.body)
+
+    def _allowed(self, session: Session, body: SessionCommand) -> Result:
+        """Carry it out, unless the participant has taken too much of everybody's time. What closes is always done."""
+        now = self._media.now_us()
+        closes = isinstance(body, RemovePeer | StopVideo)
+        mutes = isinstance(body, SetAudio) and not body.enabled
+        seconds = self._allowance.wait(body.user, now)
+        if seconds and not closes and not mutes:
+            reason = f"this participant asks for too much; try again in {seconds} seconds"
+            return Failed(code="too_many", reason=reason)
+        began = self._media.cpu_us()
+        try:
+            return session.handle(body)
+        finally:
+            self._allowance.spend(body.user, self._media.cpu_us() - began, now)
+
+    def close_some(self, until_us: int) -> bool:
+        """Go on closing meetings that have ended, as long as there is time; whether some are left."""
+        while self._ending:
+            if self._ending[0].close_some(until_us):
+                return True
+            self._ending.popleft()
+        return False
 
     def forget_idle(self, now_us: int) -> None:
+        self._allowance.forget_paid(now_us)
         for session in self:
             if now_us - session.idle_since_us > FORGET_IDLE_US:
                 self._drop(session)
 
     def close(self) -> None:
-        for session in self:
-            with self._guard.over("closing"):
-                session.close()
+        """At once, all that is held."""
+        for session in [*self._ending, *self._sessions.values()]:
+            session.close()
+        self._ending.clear()
         self._sessions.clear()
 
     def _report(self, after: int) -> Held:
@@ -142,5 +172,6 @@ class Meetings:
     def _drop(self, session: Session) -> None:
         log.info("meeting_closed", meeting_id=str(session.meeting), epoch=session.epoch)
         del self._sessions[session.meeting]
-        with self._guard.over("closing"):
-            session.close()
+        session.end()
+        self._ending.append(session)
+        self.close_some(self._media.now_us() + CLOSE_AT_ONCE_US)

@@ -44,6 +44,10 @@ SessionCommand = (
     | wire.RemovePeer
 )
 
+MAX_AWAITED = 200
+"""Subscriptions of one viewer beyond the feeds that there are: to those that may come."""
+
+_TOO_MANY_FEEDS = f"that makes more subscriptions than there are videos and {MAX_AWAITED} besides; unsubscribe some"
 _NOTHING_OF_THAT_CLIENT: Mapping[type[SessionCommand], Result] = {
     wire.StopVideo: wire.Done(),
     wire.RemovePeer: wire.Done(),
@@ -68,6 +72,7 @@ class Session:
         self._inbound: dict[UUID, Inbound] = {}
         self._clients: dict[UUID, UUID | None] = {}
         """Who has anything here, or had, until they are removed; and with which client."""
+        self._ending: list[AudioConnection | Publication | Inbound] = []
         self._guard = media.guard
         self._speakers = Speakers()
         self._listeners = Listeners()
@@ -151,10 +156,19 @@ class Session:
 
     def _subscribe(self, command: wire.Subscribe) -> Result:
         inbound = self._inbound.get(command.user)
+        if self._too_many(inbound, command):
+            return wire.Failed(code="limit", reason=_TOO_MANY_FEEDS)
         if inbound is None:
             inbound = self._inbound[command.user] = Inbound(self._media, command.user, self)
         inbound.subscribe(command.subscribe, command.unsubscribe)
         return wire.Done()
+
+    def _too_many(self, inbound: Inbound | None, command: wire.Subscribe) -> bool:
+        """Whether more would be waited for than anybody could mean. Who asks for no more is never refused."""
+        present = inbound.wanted.keys() if inbound else set[Feed]()
+        added = set(command.subscribe) - present
+        wanted = (present | added) - set(command.unsubscribe)
+        return bool(added) and len(wanted) > len(self._publications) + MAX_AWAITED
 
     def _answer_inbound(self, command: wire.AnswerInbound) -> Result:
         inbound = self._inbound.get(command.user)
@@ -177,19 +191,33 @@ class Session:
 
     def close(self) -> None:
         """Close every connection. Nothing is told: who closes the meeting knows."""
-        everything: list[AudioConnection | Publication | Inbound] = [
-            *self._inbound.values(),
-            *self._publications.values(),
+        self.end()
+        while self._ending:
+            self._close(self._ending.pop())
+
+    def end(self) -> None:
+        """Nobody is here any more, and nothing is told; `close_some` closes what they had."""
+        self._notify = _to_nobody
+        self._ending += [
             *self._audio.values(),
+            *self._publications.values(),
+            *self._inbound.values(),
         ]
-        for connection in everything:
-            self._close(connection)
         self._inbound.clear()
         self._publications.clear()
         self._audio.clear()
         self._clients.clear()
         self._behind.clear()
         self._listeners.clear()
+
+    def close_some(self, until_us: int) -> bool:
+        """Close what an ended meeting has left, as much as there is time for; whether some is left.
+
+        Nine thousand connections at once would hold up everybody else's media for a third of a second.
+        """
+        while self._ending and self._media.now_us() < until_us:
+            self._close(self._ending.pop())
+        return bool(self._ending)
 
     def _close(self, connection: AudioConnection | Publication | Inbound) -> None:
         with self._guard.over("closing"):
@@ -334,3 +362,7 @@ class Session:
         wanted = self._speakers.slots_for(audio.user, present)
         for slot, speaker in zip(audio.slots, wanted, strict=True):
             audio.hear(slot, self._audio[speaker] if speaker else None)
+
+
+def _to_nobody(_: NoticeBody) -> None:
+    return

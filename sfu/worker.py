@@ -36,7 +36,7 @@ from sfu.ticker import Ticker
 
 DRAIN_POLL = 0.2
 CATCH_UP_US = 5_000
-"""Of each 20 ms tick, what new offers may take in all meetings together."""
+"""Of each 20 ms tick, what new offers, and closing what has ended, may take in all meetings together."""
 
 log = structlog.get_logger(__name__)
 
@@ -200,6 +200,8 @@ class Worker:
                 session.heard(levels, now)
 
     def _catch_up(self, now: int) -> None:
+        if self.meetings.close_some(now + CATCH_UP_US):
+            self._ticker.hurry()
         for session in self.meetings:
             with self._guard.over("catch_up", meeting_id=str(session.meeting)):
                 if session.catch_up(now + CATCH_UP_US):

@@ -12,7 +12,7 @@ import structlog
 
 from conference.bus import keys
 from conference.bus.link import RedisLink
-from conference.errors import BadRequest, MediaFailed, Unavailable
+from conference.errors import BadRequest, Conflict, MediaFailed, TooManyRequests, Unavailable
 from schemas.sfu import (
     Answered,
     Body,
@@ -80,7 +80,8 @@ class SfuClient:
     async def call(self, worker: str, meeting: UUID, epoch: int, body: Body) -> Done | Answered:
         """Have a worker do something.
 
-        Raises BadRequest (the SDP), SfuFailure, WorkerGone, WorkerSilent, and Unavailable (Redis).
+        Raises BadRequest (the SDP), Conflict (a limit), TooManyRequests (by this participant), SfuFailure, WorkerGone,
+        WorkerSilent, and Unavailable (Redis).
         """
         result = await self._ask(worker, meeting, epoch, body)
         if isinstance(result, Held):
@@ -169,7 +170,11 @@ class SfuClient:
                 future.set_exception(Unavailable("the connection to media workers was lost"))
 
 
-def _error_of(failed: Failed) -> BadRequest | SfuFailure:
+def _error_of(failed: Failed) -> BadRequest | Conflict | TooManyRequests | SfuFailure:
     if failed.code == "bad_sdp":
         return BadRequest(failed.reason, code="bad_sdp")
+    if failed.code == "limit":
+        return Conflict(failed.reason, code="too_many_subscriptions")
+    if failed.code == "too_many":
+        return TooManyRequests(failed.reason, code="too_much_media", retry_after=5)
     return SfuFailure(failed.code, failed.reason)

@@ -13,7 +13,14 @@ from conference.bus.sfu_client import SfuFailure
 from conference.domain import media
 from conference.domain.facts import Audience
 from conference.domain.meeting import Participant
-from conference.errors import BadRequest, Forbidden, MediaFailed, NotFound, Unavailable
+from conference.errors import (
+    BadRequest,
+    Forbidden,
+    MediaFailed,
+    NotFound,
+    TooManyRequests,
+    Unavailable,
+)
 from conference.services.changes import Clock, MeetingChanges
 from conference.services.placement import Placement, Where, where_of
 from conference.storage.glances import Seat
@@ -44,7 +51,8 @@ class Channels(Protocol):
 
 
 class MediaService:
-    """Raises NotFound, Forbidden and BadRequest as the operation's order of checks has them, then MediaFailed."""
+    """Raises NotFound, Forbidden and BadRequest as the operation's order of checks has them, then MediaFailed,
+    Conflict or TooManyRequests as the worker has them."""
 
     def __init__(
         self, changes: MeetingChanges, placement: Placement, channels: Channels, clock: Clock
@@ -155,7 +163,7 @@ class MediaService:
         changed = applied.before.participants[user].audio != enabled
         try:
             await self.enforce_audio(meeting_id, user)
-        except (MediaFailed, Unavailable):
+        except (MediaFailed, TooManyRequests, Unavailable):
             if not changed:
                 raise
             back = media.SetAudio(by=user, target=user, enabled=not enabled)

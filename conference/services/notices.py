@@ -17,7 +17,7 @@ import structlog
 from conference.domain import media
 from conference.domain.facts import Audience
 from conference.domain.meeting import Command
-from conference.errors import MediaFailed, NotFound
+from conference.errors import MediaFailed, NotFound, TooManyRequests
 from conference.services.changes import Applied, Clock, MeetingChanges
 from conference.services.media import MediaService
 from conference.storage import glances
@@ -136,7 +136,7 @@ class NoticeHandler:
             return
         try:
             await self._media.enforce_audio(notice.meeting, user)
-        except MediaFailed as error:
+        except (MediaFailed, TooManyRequests) as error:
             _log.warning("audio_not_opened", meeting=str(notice.meeting), error=error.message)
 
     async def _lost(self, notice: Notice, lost: ConnectionLost) -> None:

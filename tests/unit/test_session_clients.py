@@ -1,21 +1,24 @@
-"""Whose connections a worker has: which client's, what it tells of them, and one that fails among many."""
+"""Whose connections a worker has: which client's, what it tells of them, what one may take, one that fails."""
 
 from __future__ import annotations
 
 from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sdp_samples import CHROMIUM_AUDIO_SLOTS, CHROMIUM_VIDEO
 from sfu_stubs import StubPath
 
 from schemas import sfu as wire
+from sfu.allowance import SAVED_US, SHARE, Allowance
 from sfu.connection import Media
 from sfu.dtls import Certificate
 from sfu.endpoint import Endpoint
 from sfu.inbound import Inbound
-from sfu.meetings import REPORTED_AT_ONCE, Meetings
+from sfu.meetings import CLOSE_AT_ONCE_US, REPORTED_AT_ONCE, Meetings
 from sfu.peer import Peer
-from sfu.session import Session
+from sfu.session import MAX_AWAITED, Session, SessionCommand
 from sfu.streams import Streams
 
 CERTIFICATE = Certificate()
@@ -29,6 +32,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.now_us = 0
+        self.cpu_us = 0
         path = StubPath()
         self.endpoint = Endpoint(path, CERTIFICATE, [("127.0.0.1", 7882)])
         self.media = Media(
@@ -36,6 +40,7 @@ class Desk:
             streams=Streams(path),
             cname="worker",
             now_us=lambda: self.now_us,
+            cpu_us=lambda: self.cpu_us,
         )
         self.meetings = Meetings(self.media, lambda session, body: None)
 
@@ -167,6 +172,96 @@ def test_a_long_report_has_pages(count: int) -> None:
         after = page.next
     assert sorted(found, key=int) == [UUID(int=1000 + number) for number in range(count)]
     assert meetings == {MEETING, UUID(int=5)}
+
+
+# --- what one may take --------------------------------------------------------------------------
+
+
+def awaited(count: int, start: int = 1) -> list[wire.Feed]:
+    return [wire.Feed(UUID(int=10_000 + start + number), "video") for number in range(count)]
+
+
+def test_subscriptions_to_nobody_are_bounded() -> None:
+    desk = Desk()
+
+    def ask(subscribe: list[wire.Feed], unsubscribe: list[wire.Feed]) -> wire.Result:
+        body = wire.Subscribe(user=CAROL, subscribe=subscribe, unsubscribe=unsubscribe)
+        return desk.ask(body)
+
+    assert ask(awaited(MAX_AWAITED), []) == wire.Done()
+    one_more = ask(awaited(1, start=5000), [])
+    assert isinstance(one_more, wire.Failed)
+    assert (one_more.code, "unsubscribe some" in one_more.reason) == ("limit", True)
+    assert len(desk.session._inbound[CAROL].wanted) == MAX_AWAITED
+    assert ask(awaited(3), []) == wire.Done(), "nothing more than there is"
+    assert ask(awaited(1, start=5000), awaited(1)) == wire.Done(), "one for another"
+    assert ask([], awaited(100)) == wire.Done()
+    desk.publish(None)
+    assert ask([wire.Feed(BOB, "video"), *awaited(99)], []) == wire.Done(), "live ones come on top"
+
+
+def test_a_participant_has_a_share_of_the_loop_and_the_others_have_theirs() -> None:
+    desk = Desk()
+    desk.publish(None)
+    unmute = wire.SetAudio(user=BOB, enabled=True)
+    handle = desk.session.handle
+
+    def takes_long(body: SessionCommand) -> wire.Result:
+        desk.cpu_us += 40_000
+        return handle(body)
+
+    desk.session.handle = takes_long  # type: ignore[method-assign]
+    answers = [desk.ask(unmute) for _ in range(20)]
+    assert answers[:12] == [wire.Done()] * 12
+    refused = answers[-1]
+    assert isinstance(refused, wire.Failed)
+    assert (refused.code, "try again in" in refused.reason) == ("too_many", True)
+    assert desk.ask(wire.SetAudio(user=BOB, enabled=False)) == wire.Done(), "muting never waits"
+    assert desk.ask(wire.StopVideo(user=BOB, kind="video")) == wire.Done()
+    assert desk.ask(wire.SetAudio(user=CAROL, enabled=False)).code == "no_session"  # type: ignore[union-attr]
+    desk.now_us += 60_000_000
+    desk.meetings.forget_idle(desk.now_us)
+    assert desk.ask(unmute) == wire.Done()
+    assert desk.ask(wire.RemovePeer(user=BOB)) == wire.Done()
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 3_000_000), st.integers(0, 200_000)), min_size=1, max_size=60
+    )
+)
+def test_in_the_long_run_nobody_takes_more_than_the_share(steps: list[tuple[int, int]]) -> None:
+    allowance = Allowance()
+    now = taken = worst = 0
+    for pause, cost in steps:
+        now += pause
+        if allowance.wait(BOB, now) == 0:
+            allowance.spend(BOB, cost, now)
+            taken, worst = taken + cost, max(worst, cost)
+        assert taken <= SAVED_US + worst + now * SHARE + 1
+    allowance.forget_paid(now + 10**12)
+    assert len(allowance) == 0
+
+
+def test_a_large_meeting_is_closed_a_little_at_a_time() -> None:
+    desk = Desk()
+    users = [UUID(int=100 + number) for number in range(40)]
+    for user in users:
+        desk.publish(None, user)
+    close = Peer.close
+
+    def slow(peer: Peer) -> None:
+        desk.now_us += 500
+        close(peer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Peer, "close", slow)
+        assert desk.ask(wire.CloseMeeting()) == wire.Done()
+        assert len(desk.meetings) == 0, "nobody can do anything in it any more"
+        assert desk.endpoint.peers == 80 - CLOSE_AT_ONCE_US // 500
+        while desk.meetings.close_some(desk.now_us + 5_000):
+            pass
+    assert desk.endpoint.peers == 0
 
 
 # --- one that fails -----------------------------------------------------------------------------

@@ -18,6 +18,7 @@ _NO_MEETING = "no such meeting"
 _NOT_MEMBER = "you are not on the meeting's access list"
 _NOT_MODERATOR = "you are not a moderator of the meeting"
 _NOT_IN = "no such meeting, or you are not in it"
+_TOO_MUCH = "the participant asks for more than its share of the media worker's time"
 _MEDIA = "the media worker could not do it: `code` and `message` say why"
 
 
@@ -264,7 +265,7 @@ def _attendance(views: MeetingViews) -> list[Operation]:
 
 def _media(views: MediaViews) -> list[Operation]:
     one = "/meetings/{meetingId}"
-    refuses = {400: _BAD, 404: _NOT_IN, 424: _MEDIA}
+    refuses = {400: _BAD, 404: _NOT_IN, 424: _MEDIA, 429: _TOO_MUCH}
     return [
         Operation(
             id="updateMediaStream",
@@ -308,7 +309,12 @@ def _media(views: MediaViews) -> list[Operation]:
             parameters=[_MEETING],
             body=_SUBSCRIPTION,
             returns={204: None},
-            refuses={**refuses, 400: f"both lists are empty; or: {_BAD}", 403: _NOT_MEMBER},
+            refuses={
+                **refuses,
+                400: f"both lists are empty; or: {_BAD}",
+                403: _NOT_MEMBER,
+                409: "more subscriptions than there are streams, and 200 besides",
+            },
         ),
         Operation(
             id="updateAudioStream",
