@@ -120,6 +120,7 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
             changes=changes,
             placement=placement,
             meetings=meetings,
+            media=media,
             settings=settings,
             secret=secret,
             now=_now,

@@ -57,6 +57,7 @@ from conference.domain.door import AccessLevel, LeaderAssignment
 from conference.domain.online_meeting import Announcement, Defaults, Site, Switch
 from conference.services.changes import MeetingChanges, Relay
 from conference.services.channels import ChannelService
+from conference.services.media import MediaService
 from conference.services.meetings import MeetingService
 from conference.services.placement import Placement
 from conference.services.ucwa.applications import ApplicationService, Rules
@@ -83,6 +84,7 @@ class Shared:
     changes: MeetingChanges
     placement: Placement
     meetings: MeetingService
+    media: MediaService
     settings: Settings
     secret: str | None
     """Of this domain's own tokens; None where they don't count."""
@@ -123,6 +125,7 @@ class Ucwa:
         self.conversations = ConversationService(
             shared.pool,
             shared.meetings,
+            shared.media,
             _site(settings).domain,
             everyone=settings.ucwa_people_everyone,
         )

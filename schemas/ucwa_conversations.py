@@ -74,7 +74,8 @@ class Step(Wire, frozen=True, kw_only=True):
 
 
 class Person(Wire, frozen=True, kw_only=True):
-    """Somebody in a meeting or its lobby. `uri`: a SIP URI; `org`: their organisation, which nobody is shown."""
+    """Somebody in a meeting or its lobby. `uri`: a SIP URI; `org`: their organisation, which nobody is shown;
+    `modalities`: what they have on."""
 
     user_id: UUID
     name: str

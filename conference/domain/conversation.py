@@ -65,10 +65,18 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """Somebody as the viewer sees them."""
+    """Somebody as the viewer sees them. `modalities`: what they have on."""
 
     place: Place
     modalities: tuple[Modality, ...] = ()
+
+    @property
+    def used(self) -> tuple[Modality, ...]:
+        return used(self.place, self.modalities)
+
+    @property
+    def muted(self) -> bool:
+        return Modality.AUDIO not in self.modalities
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +150,14 @@ def modalities_of(participant: Participant) -> tuple[Modality, ...]:
         Modality.APPLICATION_SHARING: participant.screen,
     }
     return tuple(modality for modality, on in flags.items() if on)
+
+
+def used(place: Place, on: tuple[Modality, ...]) -> tuple[Modality, ...]:
+    """What somebody takes part in, given what they have on: everyone in a meeting hears it, so that a microphone
+    that is off is a muted one. Cameras and screens are there while they are on."""
+    if place == "lobby":
+        return ()
+    return (Modality.AUDIO, *(modality for modality in on if modality is not Modality.AUDIO))
 
 
 def view(conversation: Conversation, scene: Scene) -> ConversationView:
@@ -263,14 +279,16 @@ def _person_news(user: UUID, before: Seen | None, after: Seen | None) -> list[St
         return steps
     if before is not None and moved:
         steps.append(_step("participant", "updated", user))
-    return steps + _modality_news(user, before.modalities if before else (), after.modalities)
+    return steps + _modality_news(user, before, after)
 
 
-def _modality_news(
-    user: UUID, before: tuple[Modality, ...], after: tuple[Modality, ...]
-) -> list[Step]:
-    off = [_step(_MODALITY_SUBJECT[item], "deleted", user) for item in before if item not in after]
-    on = [_step(_MODALITY_SUBJECT[item], "added", user) for item in after if item not in before]
+def _modality_news(user: UUID, before: Seen | None, after: Seen) -> list[Step]:
+    was, now = before.used if before else (), after.used
+    off = [_step(_MODALITY_SUBJECT[item], "deleted", user) for item in was if item not in now]
+    on = [_step(_MODALITY_SUBJECT[item], "added", user) for item in now if item not in was]
+    kept = before is not None and Modality.AUDIO in was and Modality.AUDIO in now
+    if kept and before is not None and before.muted != after.muted:
+        off.append(_step(_MODALITY_SUBJECT[Modality.AUDIO], "updated", user))
     return off + on
 
 

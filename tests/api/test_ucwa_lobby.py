@@ -29,6 +29,7 @@ ALICE_ENTERED = [
     *ENTERED,
     "added participant",
     "added participant in leaders",
+    "added participantAudio in participant",
     "completed onlineMeetingInvitation",
 ]
 BOB_ADMITTED = [
@@ -36,8 +37,10 @@ BOB_ADMITTED = [
     "updated conversation",
     "added participant",
     "added participant in leaders",
+    "added participantAudio in participant",
     "added participant",
     "added participant in attendees",
+    "added participantAudio in participant",
     "completed onlineMeetingInvitation",
 ]
 
@@ -105,6 +108,7 @@ async def test_what_the_organizer_is_told_on_entering(alice: Program) -> None:
         "conversation",
         "conversation",
         "communication",
+        "conversation",
         "conversation",
         "conversation",
         "communication",
@@ -187,12 +191,13 @@ async def test_let_in(alice: Program, bob: Program, waiting: Waiting) -> None:
         "deleted participant in lobby",
         "added participant in attendees",
         "updated participant",
+        "added participantAudio in participant",
         "updated conversation",
     ]
     inside = events[2]["_embedded"]["participant"]
     assert {"admit", "reject"}.isdisjoint(inside["_links"])
     assert {"eject", "promote"} <= set(inside["_links"])
-    assert int(events[3]["_embedded"]["conversation"]["participantCount"]) == 2
+    assert int(events[4]["_embedded"]["conversation"]["participantCount"]) == 2
     theirs = await bob.events()
     assert told(theirs) == BOB_ADMITTED
     assert theirs[1]["_embedded"]["conversation"]["state"] == "Conferenced"
@@ -313,6 +318,7 @@ async def test_somebody_of_the_meeting_api_waits_in_the_lobby(alice: Program, ap
     assert await news(alice) == [
         "added participant",
         "added participant in attendees",
+        "added participantAudio in participant",
         "updated conversation",
     ]
     assert (await carol.post(f"{path}/leave")).status == 204
@@ -481,13 +487,58 @@ async def test_a_microphone_shows(alice: Program, worker: Worker, api: Api) -> N
     person = api.person("alice")
     assert (await person.put(f"/meetings/{meeting}/audio", {"enabled": True})).status == 204
     events = await alice.events()
-    assert told(events) == ["added participantAudio in participant", "updated conversation"]
+    assert told(events) == ["updated participantAudio in participant", "updated conversation"]
     assert events[-1]["_embedded"]["conversation"]["activeModalities"] == ["Audio"]
     audio = await alice.get(events[0]["link"]["href"])
+    assert audio.json == events[0]["_embedded"]["participantAudio"]
     assert audio.json["audioSourceId"] == person.id
+    assert audio.json["audioDirection"] == "SendReceive"
+    assert str(audio.json["audioMuted"]).lower() == "false"
     assert (await person.put(f"/meetings/{meeting}/audio", {"enabled": False})).status == 204
-    assert await news(alice) == ["deleted participantAudio in participant", "updated conversation"]
-    assert (await alice.get(audio.href)).status == 404
+    assert await news(alice) == ["updated participantAudio in participant", "updated conversation"]
+    muted = await alice.get(audio.href)
+    assert muted.json["audioDirection"] == "ReceiveOnly"
+    assert str(muted.json["audioMuted"]).lower() == "true"
+
+
+async def test_microphones_are_muted_by_links(alice: Program, bob: Program, worker: Worker) -> None:
+    """A leader mutes anybody, everybody themselves; and only they open their microphones again."""
+    uri = await scheduled(alice, accessLevel="Everyone")
+    hers, his = await joined(alice, uri), await joined(bob, uri)
+    await alice.events()
+    own = (await bob.get(his.link("localParticipant"))).link("participantAudio")
+    silent = await bob.get(own)
+    assert str(silent.json["audioMuted"]).lower() == "true"
+    assert (await bob.post(silent.link("unmuteAudio"))).status == 204
+    events = await alice.events()
+    assert told(events) == ["updated participantAudio in participant", "updated conversation"]
+    shown = events[0]["_embedded"]["participantAudio"]
+    assert "unmuteAudio" not in shown["_links"]
+    for _ in range(2):
+        assert (await alice.post(shown["_links"]["muteAudio"]["href"])).status == 204, "again too"
+    assert str((await bob.get(own)).json["audioMuted"]).lower() == "true"
+    for act, status in (("unmuteAudio", 403), ("muteAudio", 204)):
+        assert (await alice.post(f"{shown['_links']['self']['href']}/{act}")).status == status
+    alices = await bob.get(
+        hrefs((await bob.get(his.link("leaders"))).json["_links"]["participant"])[0]
+    )
+    theirs = await bob.get(alices.link("participantAudio"))
+    assert not {"muteAudio", "unmuteAudio"} & set(theirs.json["_links"])
+    for act in ("muteAudio", "unmuteAudio"):
+        assert (await bob.post(f"{theirs.href}/{act}")).status == 403
+    assert (await alice.delete(hers.href)).status == 204
+
+
+async def test_who_waits_has_no_microphone_here(
+    alice: Program, bob: Program, waiting: Waiting
+) -> None:
+    (person,) = await in_lobby(alice, waiting.alices)
+    assert "participantAudio" not in person["_links"]
+    own = f"{person['_links']['self']['href']}/participantAudio"
+    assert (await alice.get(own)).status == 404
+    assert (await alice.post(f"{own}/muteAudio")).status == 404
+    theirs = own.replace(alice.application.partition("?")[0], bob.application.partition("?")[0])
+    assert (await bob.post(f"{theirs}/unmuteAudio")).status == 404
 
 
 # --- anonymous --------------------------------------------------------------------------------

@@ -166,6 +166,7 @@ async def test_two_applications_whose_polls_are_at_other_processes(processes: Pa
         "deleted participant in lobby",
         "added participant in attendees",
         "updated participant",
+        "added participantAudio in participant",
         "updated conversation",
     ]
     assert await bob.catch_up() == [
@@ -173,8 +174,10 @@ async def test_two_applications_whose_polls_are_at_other_processes(processes: Pa
         "updated conversation",
         "added participant",
         "added participant in leaders",
+        "added participantAudio in participant",
         "added participant",
         "added participant in attendees",
+        "added participantAudio in participant",
         "completed onlineMeetingInvitation",
     ]
     bobs = (await bob.get(begun.headers["Location"])).link("conversation")

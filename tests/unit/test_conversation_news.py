@@ -133,6 +133,7 @@ def test_the_first_one_in_is_in_the_roster_before_the_invitation_completes() -> 
         *begun(ALICE),
         "participant added 1",
         "participant added 1 in leaders",
+        "participantAudio added 1",
         "onlineMeetingInvitation completed",
     ]
 
@@ -163,11 +164,13 @@ CHANGES: list[tuple[str, Command, dict[UUID, list[str]]]] = [
                 "participant deleted 3 in lobby",
                 "participant added 3 in attendees",
                 "participant updated 3",
+                "participantAudio added 3",
                 "conversation updated",
             ],
             BOB: [
                 "participant added 3",
                 "participant added 3 in attendees",
+                "participantAudio added 3",
                 "conversation updated",
             ],
             CAROL: [
@@ -175,10 +178,13 @@ CHANGES: list[tuple[str, Command, dict[UUID, list[str]]]] = [
                 "conversation updated",
                 "participant added 1",
                 "participant added 1 in leaders",
+                "participantAudio added 1",
                 "participant added 2",
                 "participant added 2 in attendees",
+                "participantAudio added 2",
                 "participant added 3",
                 "participant added 3 in attendees",
+                "participantAudio added 3",
                 "onlineMeetingInvitation completed",
             ],
         },
@@ -235,8 +241,8 @@ CHANGES: list[tuple[str, Command, dict[UUID, list[str]]]] = [
         "microphone",
         SetAudio(by=BOB, target=BOB, enabled=True),
         {
-            ALICE: ["participantAudio added 2", "conversation updated"],
-            BOB: ["participantAudio added 2", "conversation updated"],
+            ALICE: ["participantAudio updated 2", "conversation updated"],
+            BOB: ["participantAudio updated 2", "conversation updated"],
             CAROL: [],
         },
     ),
@@ -300,8 +306,21 @@ def test_someone_let_in_who_has_yet_to_walk_in_is_in_no_list() -> None:
     assert told(ALICE, after(meeting, accept), join(BOB)) == [
         "participant added 2",
         "participant added 2 in attendees",
+        "participantAudio added 2",
         "conversation updated",
     ]
+
+
+def test_a_muted_microphone_is_still_there() -> None:
+    """Everyone in a meeting hears it; a camera is there while it is on."""
+    speaking = after(together(), SetAudio(by=BOB, target=BOB, enabled=True))
+    told_of = ["participantAudio updated 2", "conversation updated"]
+    assert told(ALICE, speaking, SetAudio(by=ALICE, target=BOB, enabled=False)) == told_of
+    assert told(BOB, speaking, SetAudio(by=BOB, target=BOB, enabled=False)) == told_of
+    assert told(CAROL, speaking, SetAudio(by=BOB, target=BOB, enabled=False)) == []
+    assert rules.used("lobby", (Modality.AUDIO,)) == ()
+    assert rules.used("leaders", (Modality.VIDEO,)) == (Modality.AUDIO, Modality.VIDEO)
+    assert rules.used("attendees", (Modality.AUDIO,)) == (Modality.AUDIO,)
 
 
 # --- what a conversation shows ----------------------------------------------------------------
@@ -402,6 +421,10 @@ class Replica:
     def _modality(self, step: Step) -> None:
         assert step.user_id in self.roster
         item = (step.user_id, step.what)
+        if step.type == "updated":
+            assert item in self.on
+            return
+        assert (item in self.on) == (step.type == "deleted")
         (self.on.add if step.type == "added" else self.on.remove)(item)
 
     _participantAudio = _participantVideo = _participantApplicationSharing = _modality
@@ -473,7 +496,7 @@ class Meetings(RuleBasedStateMachine):
             assert replica.roster == set(seen.people)
             for name, people in replica.lists.items():
                 assert people == {user for user, item in seen.people.items() if item.place == name}
-            assert len(replica.on) == sum(len(item.modalities) for item in seen.people.values())
+            assert len(replica.on) == sum(len(item.used) for item in seen.people.values())
 
 
 TestMeetings = Meetings.TestCase

@@ -8,9 +8,11 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from conference.api.ucwa.conversation_news import NEWS, told
 from conference.api.ucwa.news import News
+from conference.api.ucwa.participants import participant_modality
 from conference.api.ucwa.resource import NewsItem
 from conference.domain.application import Application
 from schemas.events import (
@@ -111,7 +113,31 @@ def test_admit_and_reject_only_while_waiting() -> None:
     assert waits.link.title == "Bob"
     own = only(Step(what="participant", type="added", user_id=ALICE))
     assert own.resource is not None
-    assert set(own.resource.links) == {"conversation", "me"}
+    assert set(own.resource.links) == {"conversation", "me", "participantAudio"}
+
+
+@pytest.mark.parametrize(
+    ("person", "viewer", "leader", "acts"),
+    [
+        ("open", ALICE, False, {"muteAudio"}),
+        ("muted", ALICE, False, {"unmuteAudio"}),
+        ("open", BOB, True, {"muteAudio"}),
+        ("muted", BOB, True, set()),
+        ("open", BOB, False, set()),
+        ("muted", BOB, False, set()),
+    ],
+)
+def test_who_may_mute_whom(person: str, viewer: UUID, leader: bool, acts: set[str]) -> None:
+    """Leaders close microphones; only their owners open them."""
+    alice = replace(PEOPLE[0], modalities=(Modality.AUDIO,) if person == "open" else ())
+    shown = participant_modality(MEETING, alice, Modality.AUDIO, viewer, leader=leader)
+    assert set(shown.links) - {"participant"} == acts
+    assert shown.properties == {
+        "audioSourceId": str(ALICE),
+        "audioDirection": "SendReceive" if person == "open" else "ReceiveOnly",
+        "audioMuted": person != "open",
+    }
+    assert all(shown.links[act].href == f"{shown.href}/{act}" for act in acts)
 
 
 def test_how_joining_completes() -> None:

@@ -14,6 +14,7 @@ from conference.api.ucwa.invitations import invitation
 from conference.api.ucwa.participants import (
     MODALITY_REL,
     local_participant,
+    modality_href,
     participant,
     participant_modality,
 )
@@ -146,13 +147,19 @@ def _modality(
     event: ConversationNews, step: Step, people: dict[UUID, Person], sender: Target
 ) -> NewsItem:
     assert step.user_id is not None, "a step about a participant says whose it is"
-    resource = participant_modality(event.meeting_id, step.user_id, _MODALITY[step.what])
+    user, modality = step.user_id, _MODALITY[step.what]
+    person = people.get(user)
+    resource = None
+    if person is not None and step.type != "deleted":
+        resource = participant_modality(
+            event.meeting_id, person, modality, event.viewer, leader=_leads(event)
+        )
     return NewsItem(
         sender=sender,
         type=step.type,
-        link=Target(rel=step.what, href=resource.href),
-        inside=_link(event, step.user_id, people.get(step.user_id)),
-        resource=resource if step.type == "added" else None,
+        link=Target(rel=step.what, href=modality_href(event.meeting_id, user, modality)),
+        inside=_link(event, user, person),
+        resource=resource,
     )
 
 
@@ -169,14 +176,17 @@ def _inside(event: ConversationNews, step: Step) -> Target | None:
 
 
 def _shown(event: ConversationNews, person: Person) -> Resource:
-    leader = event.conversation is not None and event.conversation.leader
     return participant(
         event.meeting_id,
         person,
         event.viewer,
-        leader=leader,
+        leader=_leads(event),
         contact=person.user_id in event.contacts,
     )
+
+
+def _leads(event: ConversationNews) -> bool:
+    return event.conversation is not None and event.conversation.leader
 
 
 def _reason(ending: Ending) -> Reason:

@@ -11,6 +11,7 @@ from conference.api.ucwa.path import EITHER, conversation_id, user_id
 from conference.api.ucwa.resource import Link, Resource, Value
 from conference.domain import sip
 from conference.domain.application import Application
+from conference.domain.conversation import used
 from conference.errors import NotFound
 from conference.services.ucwa.conversations import ConversationService, Open
 from schemas.ucwa_conversations import Modality, Person, Place
@@ -57,10 +58,13 @@ class ParticipantViews:
     async def modality(self, call: Call) -> Reply:
         found, person = await self._person(call)
         rel = call.params["modality"]
-        for modality in person.modalities:
+        for modality in used(person.place, person.modalities):
             if MODALITY_REL[modality] == rel:
+                viewer, leader = found.conversation.user_id, found.view.leader
                 return Reply(
-                    resource=participant_modality(found.meeting.id, person.user_id, modality)
+                    resource=participant_modality(
+                        found.meeting.id, person, modality, viewer, leader=leader
+                    )
                 )
         raise NotFound("the participant does not use this modality now")
 
@@ -131,8 +135,8 @@ def participant(
         links["me"] = Link("me")
     if contact:
         links |= _contact(person)
-    for modality in person.modalities:
-        links[MODALITY_REL[modality]] = Link(f"{href}/{MODALITY_REL[modality]}")
+    for modality in used(person.place, person.modalities):
+        links[MODALITY_REL[modality]] = Link(modality_href(meeting_id, person.user_id, modality))
     if leader and not local:
         links |= {name: Link(f"{href}/{name}") for name in _allowed(person)}
     return Resource(rel=rel, href=href, properties=_properties(person, local), links=links)
@@ -182,15 +186,35 @@ def _properties(person: Person, local: bool) -> dict[str, Value]:
     return properties
 
 
-def participant_modality(meeting_id: UUID, user: UUID, modality: Modality) -> Resource:
-    """There as long as the participant sends it."""
-    own, rel = hrefs.participant(meeting_id, user), MODALITY_REL[modality]
-    return Resource(
-        rel=rel,
-        href=f"{own}/{rel}",
-        properties={_SOURCE[modality]: str(user)},
-        links={"participant": Link(own)},
-    )
+def modality_href(meeting_id: UUID, user: UUID, modality: Modality) -> str:
+    return f"{hrefs.participant(meeting_id, user)}/{MODALITY_REL[modality]}"
+
+
+def participant_modality(
+    meeting_id: UUID, person: Person, modality: Modality, viewer: UUID, *, leader: bool
+) -> Resource:
+    """`leader`: whether the viewer may do what leaders do."""
+    href = modality_href(meeting_id, person.user_id, modality)
+    properties: dict[str, Value] = {_SOURCE[modality]: str(person.user_id)}
+    links = {"participant": Link(hrefs.participant(meeting_id, person.user_id))}
+    if modality is Modality.AUDIO:
+        muted = Modality.AUDIO not in person.modalities
+        properties["audioDirection"] = "ReceiveOnly" if muted else "SendReceive"
+        properties["audioMuted"] = muted
+        may = _may_unmute(person, viewer) if muted else _may_mute(person, viewer, leader)
+        if may:
+            act = "unmuteAudio" if muted else "muteAudio"
+            links[act] = Link(f"{href}/{act}")
+    return Resource(rel=MODALITY_REL[modality], href=href, properties=properties, links=links)
+
+
+def _may_mute(person: Person, viewer: UUID, leader: bool) -> bool:
+    return leader or person.user_id == viewer
+
+
+def _may_unmute(person: Person, viewer: UUID) -> bool:
+    """Nobody opens the microphone of somebody else."""
+    return person.user_id == viewer
 
 
 def endpoints(views: ParticipantViews, service: ConversationService) -> list[Endpoint]:
@@ -208,6 +232,10 @@ def endpoints(views: ParticipantViews, service: ConversationService) -> list[End
         ("eject", service.eject, "Take somebody out of the meeting"),
         ("promote", service.promote, "Make an attendee a leader"),
         ("demote", service.demote, "Make a leader an attendee"),
+    ]
+    microphones: list[tuple[str, Act, str]] = [
+        ("muteAudio", service.mute, "Close your microphone, or as a leader somebody else's"),
+        ("unmuteAudio", service.unmute, "Open your microphone"),
     ]
     return [
         *(
@@ -234,7 +262,8 @@ def endpoints(views: ParticipantViews, service: ConversationService) -> list[End
             path=f"{one}/{{modality}}",
             view=views.modality,
             rel="participantAudio",
-            summary="participantAudio, participantVideo or participantApplicationSharing: there while it is sent",
+            summary="participantAudio: whether somebody is muted; participantVideo, "
+            "participantApplicationSharing: there while they are sent",
             scopes=EITHER,
         ),
         *(
@@ -248,5 +277,17 @@ def endpoints(views: ParticipantViews, service: ConversationService) -> list[End
                 returns=204,
             )
             for rel, act, summary in acts
+        ),
+        *(
+            Endpoint(
+                method="POST",
+                path=f"{one}/participantAudio/{rel}",
+                view=views.doing(act),
+                rel=rel,
+                summary=summary,
+                scopes=EITHER,
+                returns=204,
+            )
+            for rel, act, summary in microphones
         ),
     ]

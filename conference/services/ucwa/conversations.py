@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 import asyncpg
@@ -36,17 +37,30 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
     contacts: frozenset[UUID] = frozenset()
 
 
+class Microphones(Protocol):
+    async def set_audio(
+        self, by: UUID, meeting_id: UUID, *, enabled: bool, target: UUID | None
+    ) -> None: ...
+
+
 class ConversationService:
     """Raises NotFound for a conversation that the application does not have, or no longer."""
 
     def __init__(
-        self, pool: asyncpg.Pool, meeting_service: MeetingService, domain: str, *, everyone: bool
+        self,
+        pool: asyncpg.Pool,
+        meeting_service: MeetingService,
+        microphones: Microphones,
+        domain: str,
+        *,
+        everyone: bool,
     ) -> None:
         """`domain`: of the SIP URIs of people without an e-mail address. `everyone`: organisations see each other."""
         self._pool = pool
         self._domain = domain
         self._everyone = everyone
         self._meetings = meeting_service
+        self._microphones = microphones
 
     # --- looking ------------------------------------------------------------------------------
 
@@ -154,6 +168,26 @@ class ConversationService:
     async def demote(self, application: Application, meeting_id: UUID, user: UUID) -> None:
         """Raises Conflict for the organizer."""
         await self._set_role(application, meeting_id, user, UserType.REGISTERED)
+
+    async def mute(self, application: Application, meeting_id: UUID, user: UUID) -> None:
+        """Close the microphone of somebody in the meeting. Raises Forbidden for another's but to leaders."""
+        await self._set_audio(application, meeting_id, user, enabled=False)
+
+    async def unmute(self, application: Application, meeting_id: UUID, user: UUID) -> None:
+        """Open one's own microphone. Raises Forbidden for another's."""
+        if user != application.user_id:
+            raise Forbidden("only participants themselves can unmute their microphones")
+        await self._set_audio(application, meeting_id, user, enabled=True)
+
+    async def _set_audio(
+        self, application: Application, meeting_id: UUID, user: UUID, *, enabled: bool
+    ) -> None:
+        found = await self.get(application, meeting_id)
+        if found.sight.standing != "in" or user not in found.meeting.participants:
+            raise NotFound("the participant is not in the meeting")
+        await self._microphones.set_audio(
+            application.user_id, meeting_id, enabled=enabled, target=user
+        )
 
     async def _set_role(
         self, application: Application, meeting_id: UUID, user: UUID, role: UserType
