@@ -186,16 +186,14 @@ class Ucwa:
             *conversations.endpoints(ConversationViews(service)),
             *participants.endpoints(ParticipantViews(service), service),
             *lobby.endpoints(LobbyViews(service)),
-            *online_meeting.endpoints(
-                OnlineMeetingViews(service, self.online_meetings, self.people.directory)
-            ),
+            *online_meeting.endpoints(self._joined()),
             *media.endpoints(MediaViews(service)),
         ]
 
     def _online_meetings(self) -> list[Endpoint]:
         settings = self._settings
         own = online_meetings.OnlineMeetingViews(self.online_meetings, self.extensions, settings)
-        joined = OnlineMeetingViews(self.conversations, self.online_meetings, self.people.directory)
+        joined = self._joined()
         strict = settings.ucwa_strict_put
         of_own = ExtensionViews(self.extensions, own.attached, strict=strict)
         of_joined = ExtensionViews(self.extensions, joined.attached, strict=strict)
@@ -205,6 +203,15 @@ class Ucwa:
             *extensions.endpoints(of_own, online_meetings.EXTENSIONS, anonymous=False),
             *extensions.endpoints(of_joined, online_meeting.EXTENSIONS, anonymous=True),
         ]
+
+    def _joined(self) -> OnlineMeetingViews:
+        """Meetings as those in them see them."""
+        return OnlineMeetingViews(
+            self.conversations,
+            self.online_meetings,
+            self.people.directory,
+            dial_in=self._settings.ucwa_dial_in_number is not None,
+        )
 
     def _event_views(self) -> EventViews:
         settings = self._settings

@@ -75,7 +75,7 @@ class Step(Wire, frozen=True, kw_only=True):
 
 class Person(Wire, frozen=True, kw_only=True):
     """Somebody in a meeting or its lobby. `uri`: a SIP URI; `org`: their organisation, which nobody is shown;
-    `modalities`: what they have on."""
+    `modalities`: what they have on; `work_phone`, `other_phone`: tel: URIs, as far as their card shows them."""
 
     user_id: UUID
     name: str
@@ -85,6 +85,8 @@ class Person(Wire, frozen=True, kw_only=True):
     organizer: bool = False
     anonymous: bool = False
     source_network: SourceNetwork | None = None
+    work_phone: str = ""
+    other_phone: str = ""
     modalities: tuple[Modality, ...] = ()
 
     @property

@@ -115,7 +115,9 @@ class Program:
             "endpointId": str(uuid4()),
             "culture": "en-US",
         }
-        created = await self.post(user.link("applications"), {**defaults, **inputs})
+        given = {name.lower() for name in inputs}
+        left = {name: value for name, value in defaults.items() if name.lower() not in given}
+        created = await self.post(user.link("applications"), {**left, **inputs})
         assert created.status in (200, 201), created
         self.application = created.href
         self.next = created.link("events")
@@ -194,7 +196,9 @@ def parsed(raw: bytes, content_type: str) -> Json:
         return None
     if content_type.endswith("json"):
         return msgspec.json.decode(raw)
-    return from_xml(raw) if content_type.endswith("xml") else None
+    return (
+        from_xml(raw) if content_type.endswith("xml") and NAMESPACE[1:-1].encode() in raw else None
+    )
 
 
 @asynccontextmanager

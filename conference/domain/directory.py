@@ -35,6 +35,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def phone(self, kind: PhoneType) -> Phone:
         return self.phones.get(kind, Phone())
 
+    def number_on_card(self, kind: PhoneType) -> str:
+        """As a tel: URI; '' when there is none, or others may not see it."""
+        phone = self.phone(kind)
+        return phone.number if phone.include_in_contact_card else ""
+
     def with_phone(self, kind: PhoneType, phone: Phone) -> Profile:
         return msgspec.structs.replace(self, phones={**self.phones, kind: phone})
 

@@ -68,6 +68,11 @@ async def card(conn: Connection, user_id: UUID) -> Card | None:
     return _card(row) if row else None
 
 
+async def cards(conn: Connection, ids: Collection[UUID]) -> list[Card]:
+    """Of those of `ids` whom we know, in no particular order."""
+    return [_card(row) for row in await conn.fetch(f"{_CARD} where id = any($1)", list(ids))]
+
+
 async def cards_at(conn: Connection, emails: Collection[str], ids: Collection[UUID]) -> list[Card]:
     """Those with one of the e-mail addresses (in lower case), of several the one we knew first; and those with one
     of the ids and no e-mail address."""

@@ -82,7 +82,6 @@ GUESTS_MAY = {
     ("GET", "/policies"),
     ("POST", "/batch"),
     ("POST", "/communication/joinOnlineMeeting"),
-    ("POST", "/reportMyNetwork"),
     ("PUT", "/communication"),
 }
 """In an application of their own, of what has no further parameter."""
@@ -101,7 +100,6 @@ UNSCOPED = {
     ("GET", "/people"),
     ("GET", "/policies"),
     ("POST", "/batch"),
-    ("POST", "/reportMyNetwork"),
 }
 """Below an application, to whoever may use it at all."""
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from rig_meetings import SECRET, Api
-from ucwa_rig import APPLICATIONS, Program, running_ucwa
+from rig_meetings import SECRET, Api, Json
+from ucwa_rig import APPLICATIONS, Answer, Program, running_ucwa
 
 from conference.tokens import issue, user_named
 
@@ -203,7 +203,65 @@ async def test_policies_and_network(alice: Program) -> None:
     flags = {name: value for name, value in policies.json.items() if not name.startswith("_")}
     assert flags["photos"] == "Enabled"
     assert flags["htmlMessaging"] == "Disabled"
-    assert (await alice.post(created.link("reportMyNetwork"), {})).status == 204
+
+
+async def test_a_program_tells_of_its_network(alice: Program) -> None:
+    address = (await alice.post(APPLICATIONS, identity())).link("reportMyNetwork")
+    sample = dict.fromkeys(("chassisID", "ip", "mac", "portID", "rssi"), "samplevalue")
+    for kind in ("External", "internal"):
+        told = await alice.post(address, {"clientNetworkType": kind, **sample})
+        assert (told.status, told.raw) == (201, b"")
+    for inputs in ({}, sample, {"clientNetworkType": "Office"}, {"clientNetworkType": ""}):
+        refused = await alice.post(address, inputs)
+        assert (refused.status, refused.subcode) == (400, "ParameterValidationFailure")
+        assert list(refused.json["parameters"]) == ["clientNetworkType"]
+    lists = {"clientNetworkType": "External", "ip": ["a", "b"]}
+    assert list((await alice.post(address, lists)).json["parameters"]) == ["ip"]
+
+
+async def test_what_an_application_says_of_itself(alice: Program) -> None:
+    """Its own id is the last segment of its address; an instance is named where the client did."""
+    inputs = {"culture": "en-us", "userAgent": "ContosoApp/1.0", "endpointId": "e-1"}
+    created = await alice.post(APPLICATIONS, {**inputs, "instanceId": "tab 1"})
+    own = {name: value for name, value in created.json.items() if name[0] != "_"}
+    assert own == {
+        "rel": "application",
+        **inputs,
+        "type": "Browser",
+        "id": created.href.rpartition("/")[2].partition("?")[0],
+        "instanceId": "tab 1",
+        "etag": created.etag,
+    }
+    plain = await alice.post(APPLICATIONS, {**inputs, "type": "Desktop", "instanceId": ""})
+    assert plain.status == 201
+    assert (plain.json["type"], "instanceId" in plain.json) == ("Desktop", False)
+
+
+async def test_the_applications_of_a_user(alice: Program, api: Api) -> None:
+    bob = Program(api, "bob")
+    await bob.start()
+    empty = await alice.get(APPLICATIONS)
+    assert (empty.status, empty.json["rel"], empty.href) == (200, "applications", APPLICATIONS)
+    assert many(empty) == []
+    one = await alice.post(APPLICATIONS, identity(endpointId="1"))
+    tab = await alice.post(APPLICATIONS, identity(endpointId="1", instanceId="tab"))
+    other = await alice.post(APPLICATIONS, identity(endpointId="2"))
+    found = {
+        shown["_links"]["self"]["href"]: shown for shown in many(await alice.get(APPLICATIONS))
+    }
+    assert set(found) == {one.href, tab.href, other.href}
+    for created in (one, tab, other):
+        shown = found[created.href]
+        assert shown["_links"] == created.json["_links"]
+        same = ("culture", "userAgent", "type", "id", "endpointId")
+        assert [shown[name] for name in same] == [created.json[name] for name in same]
+    assert (await alice.delete(other.href)).status == 204
+    assert len(many(await alice.get(APPLICATIONS))) == 2
+
+
+def many(answer: Answer) -> list[Json]:
+    found = answer.json.get("_embedded", {}).get("application", [])
+    return found if isinstance(found, list) else [found]
 
 
 async def test_somebody_anonymous_needs_no_endpoint(api: Api) -> None:
@@ -220,6 +278,9 @@ async def test_somebody_anonymous_needs_no_endpoint(api: Api) -> None:
     again = await guest.post(APPLICATIONS, {"culture": "en-us", "userAgent": "Guest/1.0"})
     assert (again.status, again.href) == (200, created.href)
     assert (await guest.get(created.link("events"))).status == 200
+    assert "reportMyNetwork" not in created.json["_links"]
+    told = await guest.post(f"{created.href}/reportMyNetwork", {"clientNetworkType": "External"})
+    assert (told.status, told.subcode) == (403, "AnonymousNotAllowed")
     refused = await guest.post(APPLICATIONS, {"userAgent": "Guest/1.0"})
     assert (refused.status, list(refused.json["parameters"])) == (400, ["culture"])
 

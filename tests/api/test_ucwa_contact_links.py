@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from rig_meetings import SECRET, Api, Json
 from ucwa_meeting import hrefs, joined, scheduled
+from ucwa_people import token_of
 from ucwa_rig import Answer, Program, running_ucwa
 
 from conference.tokens import issue, user_named
@@ -92,6 +93,42 @@ async def test_colleagues_are_contacts(api: Api, xml: bool) -> None:
     assert told["Bob"].keys() >= CONTACT
 
 
+async def test_numbers_that_a_card_shows(api: Api) -> None:
+    """To those who find the card, and as long as it shows them; in the resource as in the event."""
+    bob = Program(api, "bob", token_of("bob", "example"))
+    await bob.start()
+    phones = (await bob.dashboard()).link("me", "phones")
+    hidden = {"number": "+1 425 555 0100", "includeInContactCard": False}
+    for kind, inputs in (
+        ("Other", {"number": "+1 425 555 0107"}),
+        ("Home", {"number": "1"}),
+        ("Mobile", hidden),
+    ):
+        assert (await bob.post(f"{phones}/{kind}/changeNumber", inputs)).status == 204
+    alice = await visit(api, "alice", "example")
+    uri = (await alice.program.get(alice.conversation.link("onlineMeeting"))).json[
+        "onlineMeetingUri"
+    ]
+    await alice.program.events()
+    bobs = await joined(bob, uri)
+    (added, *_) = await alice.program.events()
+    shown = added["_embedded"]["participant"]
+    assert shown["otherPhoneNumber"] == "tel:+14255550107"
+    assert {name for name in shown if name.endswith("PhoneNumber")} == {"otherPhoneNumber"}
+    assert (await alice.program.get(added["link"]["href"])).json == shown
+    frank = await visit(api, "frank", "elsewhere", uri)
+    listed = await frank.program.get(frank.conversation.link("participants"))
+    for href in hrefs(listed.json["_links"]["participant"]):
+        seen = (await frank.program.get(href)).json
+        assert not [name for name in seen if name.endswith("PhoneNumber")]
+    own = await bob.get(bobs.link("localParticipant"))
+    assert own.json["otherPhoneNumber"] == "tel:+14255550107"
+    assert (
+        await bob.post(f"{phones}/Other/changeVisibility?includeInContactCard=false")
+    ).status == 204
+    assert "otherPhoneNumber" not in (await alice.program.get(added["link"]["href"])).json
+
+
 async def test_a_leader_finds_a_colleague_in_the_lobby(api: Api) -> None:
     alice = await visit(api, "alice", "example")
     mine = await alice.program.follow("onlineMeetings", "myOnlineMeetings")
@@ -104,6 +141,29 @@ async def test_a_leader_finds_a_colleague_in_the_lobby(api: Api) -> None:
     waiting = {one["name"]: one["_links"].keys() for one in lobby.embedded("participant")}
     assert waiting["Bob"] >= CONTACT | {"admit", "reject"}
     assert not waiting["Frank"] & CONTACT
+
+
+@pytest.mark.parametrize("number", [None, "+49 30 1234"])
+async def test_a_meeting_says_how_to_dial_in(
+    database_url: str, redis_url: str, tmp_path: Path, number: str | None
+) -> None:
+    """Where there is a number, and to those who may read it."""
+    settings = {"ucwa_dial_in_number": number}
+    async with running_ucwa(database_url, redis_url, tmp_path, **settings) as api:
+        alice = await visit(api, "alice", "example")
+        online = await alice.program.get(alice.conversation.link("onlineMeeting"))
+        assert ("phoneDialInInformation" in online.json["_links"]) == (number is not None)
+        if number is None:
+            return
+        shown = await alice.program.get(online.link("phoneDialInInformation"))
+        assert (shown.status, shown.json["tollNumber"]) == (200, number)
+        assert shown.href == (await alice.program.dashboard()).link(
+            "onlineMeetings", "phoneDialInInformation"
+        )
+        key = UUID(alice.conversation.href.rpartition("/")[2])
+        guest = await visit(api, "guest", "", online.json["onlineMeetingUri"], meeting=key)
+        theirs = await guest.program.get(guest.conversation.link("onlineMeeting"))
+        assert "phoneDialInInformation" not in theirs.json["_links"]
 
 
 async def test_where_organisations_see_each_other(

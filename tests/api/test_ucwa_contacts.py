@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from rig_meetings import Api
+from rig_meetings import Api, Json
 from ucwa_people import (
     QUICK,
     expire,
@@ -51,6 +51,41 @@ async def test_contacts_are_added_and_removed(alice: Program) -> None:
         "deleted contact in defaultGroup",
         "deleted contact in myContacts",
     ]
+
+
+async def test_lists_link_to_what_they_embed(alice: Program) -> None:
+    """Some clients read the links, others what is embedded; `expand=false` leaves the latter out."""
+    mine = (await alice.follow("people", "myContacts")).href
+    for name in ("bob", "carol"):
+        added = await alice.post(mine, {"contactUri": f"sip:{name}@example.com"})
+        assert added.status == 201
+    watched = (await alice.follow("people", "presenceSubscriptions")).href
+    uris = ["sip:bob@example.com", "sip:dave@example.com"]
+    assert (await alice.post(watched, {"uris": uris, "duration": 11})).status == 201
+    groups = await alice.follow("people", "myGroups")
+    assert (await alice.post(groups.href, {"displayName": "Friends"})).status == 204
+    default = groups.embedded("defaultGroup")["_links"]["groupContacts"]["href"]
+    subscribed = (await alice.dashboard()).link("people", "subscribedContacts")
+    for address, rels in (
+        (mine, {"contact": 2}),
+        (default, {"contact": 2}),
+        (subscribed, {"contact": 2}),
+        (groups.href, {"group": 1, "defaultGroup": 1, "pinnedGroup": 1}),
+    ):
+        whole, links = await alice.get(address), await alice.get(f"{address}?expand=false")
+        assert whole.json["_links"] == links.json["_links"]
+        assert "_embedded" not in links.json
+        for rel, count in rels.items():
+            linked, embedded = whole.json["_links"][rel], whole.embedded(rel)
+            assert isinstance(linked, list) == isinstance(embedded, list)
+            assert isinstance(linked, list) == (rel in ("contact", "group")), "what can be many"
+            links_to = [link["href"] for link in as_list(linked)]
+            assert links_to == [one["_links"]["self"]["href"] for one in as_list(embedded)]
+            assert len(links_to) == count
+
+
+def as_list(found: Json) -> list[Json]:
+    return found if isinstance(found, list) else [found]
 
 
 async def test_contacts_that_cannot_be(alice: Program) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
-from rig_meetings import Api
+from rig_meetings import Api, Json
 from ucwa_rig import Program, request, running_ucwa
 
 
@@ -90,7 +92,27 @@ async def test_an_application_in_both_forms(api: Api) -> None:
 
 async def test_applications_tell_what_can_be_done(alice: Program) -> None:
     told = await alice.call("OPTIONS", "/ucwa/v1/applications")
-    assert (told.status, told.headers["Allow"], told.raw) == (200, "OPTIONS,POST", b"")
+    assert (told.status, told.headers["Allow"]) == (200, "GET,OPTIONS,POST")
+    names = ["culture", "endpointId", "instanceId", "type", "userAgent"]
+    if not alice.xml:
+        assert told.json == {
+            "metadata": [
+                {"httpMethod": "GET", "parameters": []},
+                {"httpMethod": "OPTIONS", "parameters": []},
+                {
+                    "httpMethod": "POST",
+                    "parameters": [{"name": name, "supportedValues": []} for name in names],
+                },
+            ]
+        }
+        return
+    root = ElementTree.fromstring(told.raw)
+    assert (root.tag, len(root), b"\n" in told.raw) == ("optionsMetadata", 1, False)
+    methods = root.findall("metadata/httpMethodMetadata")
+    assert [method.findtext("httpMethod") for method in methods] == ["GET", "OPTIONS", "POST"]
+    parameters = methods[2].findall("parameters/parameter")
+    assert [parameter.findtext("name") for parameter in parameters] == names
+    assert all(parameter.find("supportedValues") is not None for parameter in parameters)
 
 
 async def test_head_tells_what_get_would(alice: Program) -> None:
@@ -101,7 +123,8 @@ async def test_head_tells_what_get_would(alice: Program) -> None:
         assert (told.status, told.raw) == (200, b"")
         for name in ("Content-Type", "Content-Length", "ETag"):
             assert told.headers.get(name) == shown.headers.get(name), (address, name)
-    assert (await alice.call("HEAD", alice.next)).status == 405, "it would take a poll's place"
+    told = await alice.call("HEAD", alice.next)
+    assert (told.status, told.raw) == (200, b""), "and takes no poll's place"
     unnamed = await alice.call("HEAD", f"{alice.application}/nowhere")
     assert unnamed.status == 404
 
@@ -117,3 +140,49 @@ async def test_the_cookie_opens_pictures_and_nothing_else(api: Api) -> None:
     assert shown.headers["Content-Type"].startswith("image/")
     for path in (alice.application, f"{alice.application}/me", "/meetings", f"{photo}/x"):
         assert (await request(api, "GET", path, cookie)).status == 401
+
+
+async def test_what_must_be_given_is_marked_in_the_description(api: Api) -> None:
+    """Without any input each operation names the first that it misses; the document says that it is required."""
+    document = (await request(api, "GET", "/openapi.json", {})).json
+    alice = Program(api, "alice")
+    await alice.start()
+    known = {
+        "applicationId": alice.application.rpartition("/")[2],
+        "phoneType": "Home",
+        "groupId": "default",
+        "address": "bob@example.com",
+    }
+    marked = set()
+    for path, method, inputs in with_inputs(document):
+        if not set(re.findall(r"{(\w+)}", path)) <= known.keys():
+            continue
+        refused = await alice.call(method, path.format(**known), {})
+        said = {name for name, text in inputs.items() if "required" in text}
+        if refused.status == 400:
+            assert refused.subcode == "ParameterValidationFailure", path
+            (missed,) = refused.json["parameters"]
+            assert missed in said, f"{path}: {missed} is required, and nobody says so"
+            marked.add(path.rpartition("/")[2])
+        else:
+            assert not {name for name in said if inputs[name].startswith("required")}, path
+    assert {"applications", "joinOnlineMeeting", "reportMyNetwork", "groups"} <= marked
+    applications = document["components"]["schemas"]["UcwaPostApplicationsInputs"]
+    assert {"culture", "userAgent"} <= set(applications["required"])
+
+
+def with_inputs(document: Json) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Path, method, and the description of each input."""
+    schemas = document["components"]["schemas"]
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if not path.startswith("/ucwa/v1/") or "requestBody" not in operation:
+                continue
+            (content,) = operation["requestBody"]["content"].values()
+            if "$ref" not in content["schema"]:
+                continue
+            shape = schemas[content["schema"]["$ref"].rpartition("/")[2]]
+            texts = {name: it.get("description", "") for name, it in shape["properties"].items()}
+            for name in shape.get("required", []):
+                assert texts[name].startswith("required"), (path, name)
+            yield path, method.upper(), texts

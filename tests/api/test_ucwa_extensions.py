@@ -370,6 +370,49 @@ async def test_a_leader_writes_what_is_for_participants(
     assert (hidden.status, hidden.subcode) == (409, "AlreadyExists")
 
 
+@pytest.mark.parametrize("strict", [False, True])
+async def test_one_etag_whichever_address_it_is_read_by(
+    database_url: str, redis_url: str, tmp_path: Path, strict: bool
+) -> None:
+    """The organizer's and the conversation's, by its id and as the only one; what one read the other may name."""
+    async with running_ucwa(database_url, redis_url, tmp_path, ucwa_strict_put=strict) as api:
+        alice = await started(api, "alice")
+        mine = await meeting(alice, accessLevel="Everyone")
+        address = mine.link("onlineMeetingExtensions")
+        first = await alice.post(address, {"id": "1", "type": PARTICIPANT, "a": "b"})
+        begun = await alice.post(
+            (await alice.dashboard()).link("communication", "joinOnlineMeeting"),
+            {"onlineMeetingUri": mine.json["onlineMeetingUri"]},
+        )
+        invitation = await alice.get(begun.headers["Location"])
+        conversation = await alice.get(invitation.link("conversation"))
+        online = await alice.get(conversation.link("onlineMeeting"))
+        joined_at = online.link("onlineMeetingExtensions")
+        found = [
+            await alice.get(f"{base}/{name}")
+            for base in (address, joined_at)
+            for name in ("1", REL)
+        ]
+        assert len({answer.href for answer in found}) == 4
+        assert {answer.etag for answer in found} == {first.etag}
+        tokens = [{k: v for k, v in answer.json.items() if len(k) == 36} for answer in found]
+        assert all(token == tokens[0] for token in tokens)
+        body = {**tokens[0], "a": "c"}
+        assert (await alice.put(f"{joined_at}/1", body, If_Match=first.etag)).status == 200
+        refused = await alice.put(f"{address}/1", body, If_Match=first.etag)
+        assert refused.status == 412
+
+
+@pytest.mark.parametrize("names", [("color", "Color"), ("Größe", "größe"), ("id", "ID")])
+async def test_names_that_differ_in_case_alone(
+    alice: Program, address: str, names: tuple[str, str]
+) -> None:
+    refused = await alice.post(address, dict.fromkeys(names, "x"))
+    assert (refused.status, refused.subcode) == (400, "ParameterValidationFailure")
+    assert list(refused.json["parameters"]) == [names[1]]
+    assert ids(await alice.get(address)) == []
+
+
 async def test_strangers_see_nothing(api: Api, alice: Program, shared: tuple[str, str]) -> None:
     address, _ = shared
     frank = await started(api, "frank", xml=alice.xml)

@@ -105,6 +105,23 @@ async def test_being_available_twice(alice: Program) -> None:
     assert (again.status, again.subcode) == (409, "AlreadyExists")
 
 
+async def test_being_available_as_revision_2_has_it(alice: Program) -> None:
+    """Which operations are under way: none, since all is done when the answer comes."""
+    shown = await me(alice)
+    assert shown.json["_links"]["makeMeAvailable"]["revision"] == "2"
+    version = {"X-MS-RequiresMinResourceVersion": "2.0"}
+    made = await alice.call("POST", shown.link("makeMeAvailable"), {"signInAs": "Busy"}, version)
+    assert made.status == 201
+    if alice.xml:
+        assert made.headers["Content-Type"].startswith("application/xml")
+        assert made.raw.endswith(b"<operationsQueued><operations /></operationsQueued>")
+    else:
+        assert made.json == {"operations": []}
+    assert "reportMyActivity" in (await me(alice)).json["_links"]
+    again = await alice.call("POST", shown.link("makeMeAvailable"), headers=version)
+    assert (again.status, again.subcode) == (409, "AlreadyExists")
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -84,11 +84,43 @@ async def test_phones(alice: Program) -> None:
     assert (await alice.get(mobile.href)).json["number"] == ""
 
 
+async def test_a_number_and_who_sees_it(alice: Program) -> None:
+    """In one request; what is not said stays, and visibility alone may be said of nothing."""
+    home = f"{(await me(alice)).link('phones')}/Home"
+
+    async def shown() -> tuple[str, str]:
+        found = (await alice.get(home)).json
+        return found["number"], str(found["includeInContactCard"]).lower()
+
+    change, show = f"{home}/changeNumber", f"{home}/changeVisibility"
+    number = {"number": "4255550107"}
+    assert (await alice.post(change, {**number, "includeInContactCard": False})).status == 204
+    assert await shown() == ("tel:4255550107", "false")
+    assert (await alice.post(change, {"number": "4255550108"})).status == 204
+    assert await shown() == ("tel:4255550108", "false")
+    for inputs in (None, {}, {"includeInContactCard": None}):
+        assert (await alice.post(show, inputs)).status == 204
+        assert await shown() == ("tel:4255550108", "false")
+    assert (await alice.post(f"{show}?IncludeInContactCard=True")).status == 204
+    assert await shown() == ("tel:4255550108", "true")
+    refused = await alice.post(change, {**number, "includeInContactCard": "perhaps"})
+    assert (refused.status, list(refused.json["parameters"])) == (400, ["includeInContactCard"])
+    assert await shown() == ("tel:4255550108", "true"), "all of it or nothing"
+
+
 async def test_phones_that_cannot_be(alice: Program) -> None:
     base = (await me(alice)).link("phones")
-    refused = await alice.post(f"{base}/Home/changeNumber", {"number": "call me"})
+    for number in ("call me", "+1 425 555 0107 ext", "tel:+1;x"):
+        refused = await alice.post(f"{base}/Home/changeNumber", {"number": number})
+        assert (refused.status, refused.json["code"]) == (400, "BadRequest"), number
+        assert refused.subcode == "NormalizationFailed"
+        assert list(refused.json["parameters"]) == ["number"]
+    longest = "+1" + " " * 68 + "4255550107"
+    assert len(longest) == 80
+    assert (await alice.post(f"{base}/Home/changeNumber", {"number": longest})).status == 204
+    assert (await alice.get(f"{base}/Home")).json["number"] == "tel:+14255550107"
+    refused = await alice.post(f"{base}/Home/changeNumber", {"number": f"{longest} "})
     assert (refused.status, refused.subcode) == (400, "ParameterValidationFailure")
-    assert (await alice.post(f"{base}/Home/changeVisibility")).status == 400
     assert (await alice.post(f"{base}/Work/changeNumber", {"number": "1"})).status == 403
     assert (await alice.get(f"{base}/Fax")).status == 404
 

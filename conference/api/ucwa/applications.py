@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
 from urllib.parse import urlencode
 
 from msgspec.structs import replace
 
 from conference.api.auth import Caller
-from conference.api.ucwa import etags
+from conference.api.ucwa import documents, etags
 from conference.api.ucwa.call import Call, Endpoint, Reply
+from conference.api.ucwa.documents import MethodMetadata, MethodParameter, OptionsMetadata
+from conference.api.ucwa.inputs import wrong
 from conference.api.ucwa.resource import Link, Resource
-from conference.api.ucwa.urls import APPLICATIONS
+from conference.api.ucwa.urls import APPLICATIONS, Place
 from conference.domain.application import Application, Identity
 from conference.services.ucwa.applications import ApplicationService
 
@@ -20,6 +23,34 @@ Hub = Callable[[Application, Caller], Awaitable[Resource]]
 """Builds one of the resources that are embedded in the dashboard."""
 
 _LONGEST = 100
+_NETWORK = {
+    "chassisID": "of the switch",
+    "ip": "the client's address",
+    "mac": "the client's address in its network",
+    "portID": "of the switch",
+    "rssi": "how well the client hears its access point",
+    "subnetID": "the client's network",
+    "wapBSSID": "which access point that is",
+}
+"""What else a client tells of its network."""
+_METHODS = OptionsMetadata(
+    (
+        MethodMetadata("GET"),
+        MethodMetadata("OPTIONS"),
+        MethodMetadata(
+            "POST",
+            tuple(
+                MethodParameter(name)
+                for name in ("culture", "endpointId", "instanceId", "type", "userAgent")
+            ),
+        ),
+    )
+)
+
+
+class NetworkType(StrEnum):
+    EXTERNAL = "External"
+    INTERNAL = "Internal"
 
 
 class ApplicationViews:
@@ -59,9 +90,27 @@ class ApplicationViews:
         await self._service.delete(call.app, call.instance_id)
         return Reply(status=204)
 
+    async def all(self, call: Call) -> Reply:
+        """Each instance of the caller's as it sees itself; what is embedded in it is there to be fetched."""
+        found = await self._service.of(call.caller.user_id)
+        shown = [_listed(application, instance) for application, instance in found]
+        return Reply(
+            resource=Resource(
+                rel="applications", href=APPLICATIONS, embedded={"application": shown}
+            )
+        )
+
+    async def options(self, call: Call) -> Reply:
+        return Reply(document=documents.options(_METHODS), headers={"Allow": "GET,OPTIONS,POST"})
+
     async def report_network(self, call: Call) -> Reply:
         """Where a client is in the network makes no difference to what we offer."""
-        return Reply(status=204)
+        inputs = call.inputs
+        if inputs.choice("clientNetworkType", NetworkType) is None:
+            raise wrong("clientNetworkType", f"is required: {' or '.join(NetworkType)}")
+        for name in _NETWORK:
+            inputs.text(name)
+        return Reply(status=201)
 
     async def _shown(
         self, application: Application, caller: Caller, instance_id: str | None
@@ -72,30 +121,51 @@ class ApplicationViews:
         return etags.tagged(dashboard(application, instance_id, embedded))
 
 
+def _listed(application: Application, instance_id: str) -> Resource:
+    """With addresses that need no application to be relative to."""
+    shown, place = dashboard(application, instance_id or None, {}), Place(application.id)
+    links = {
+        rel: replace(link, href=place.href(link.href))
+        for rel, link in shown.links.items()
+        if isinstance(link, Link)
+    }
+    return replace(shown, href=place.href(shown.href), links=links)
+
+
 def dashboard(
     application: Application, instance_id: str | None, embedded: Mapping[str, Resource]
 ) -> Resource:
     """The application as one of its instances sees it."""
     own = {"instanceId": instance_id} if instance_id else {}
+    named = {"endpointId": application.endpoint_id} if application.endpoint_id else {}
+    links = {
+        "batch": Link("batch"),
+        "events": Link(f"events?{urlencode({'ack': 1, **own})}"),
+        "policies": Link("policies"),
+    }
+    if not application.anonymous:
+        links["reportMyNetwork"] = Link("reportMyNetwork")
     return Resource(
         rel="application",
         href=f"?{urlencode(own)}" if own else "",
-        properties={"culture": application.culture, "userAgent": application.user_agent},
-        links={
-            "batch": Link("batch"),
-            "events": Link(f"events?{urlencode({'ack': 1, **own})}"),
-            "policies": Link("policies"),
-            "reportMyNetwork": Link("reportMyNetwork"),
+        properties={
+            "culture": application.culture,
+            "userAgent": application.user_agent,
+            "type": application.type,
+            "id": application.id,
+            **named,
+            **own,
         },
+        links=links,
         embedded=embedded,
     )
 
 
 def endpoints(views: ApplicationViews) -> list[Endpoint]:
     inputs = {
-        "culture": "the program's language, as in en-US; at most 100 characters, as are all of these",
-        "userAgent": "what the program calls itself",
-        "endpointId": "names the device; anonymous callers need none",
+        "culture": "required: the program's language, as en-US; at most 100 characters, as are all of these",
+        "userAgent": "required: what the program calls itself",
+        "endpointId": "names the device; required but of anonymous callers",
         "instanceId": "names a tab or process, which gets an event channel of its own",
         "type": "Browser, when absent",
     }
@@ -111,6 +181,23 @@ def endpoints(views: ApplicationViews) -> list[Endpoint]:
             revision=2,
             returns=201,
             returns_known=200,
+        ),
+        Endpoint(
+            method="GET",
+            path=APPLICATIONS,
+            view=views.all,
+            rel="applications",
+            summary="Your applications, each of their instances",
+            revision=2,
+        ),
+        Endpoint(
+            method="OPTIONS",
+            path=APPLICATIONS,
+            view=views.options,
+            rel="applications",
+            summary="What can be done there",
+            revision=2,
+            document=documents.OptionsMetadata,
         ),
         Endpoint(
             method="GET",
@@ -135,7 +222,12 @@ def endpoints(views: ApplicationViews) -> list[Endpoint]:
             view=views.report_network,
             rel="reportMyNetwork",
             summary="Tell where in the network the program is",
-            inputs={"networkInfo": "anything"},
-            returns=204,
+            anonymous=False,
+            inputs={
+                "clientNetworkType": f"required: {' or '.join(NetworkType)}",
+                **{name: f"read, and not used: {what}" for name, what in _NETWORK.items()},
+            },
+            returns=201,
+            empty=True,
         ),
     ]

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from conference.api.auth import Caller
 from conference.api.ucwa.inputs import Inputs
+from conference.api.ucwa.negotiate import Syntax
 from conference.api.ucwa.resource import Package, Resource
 from conference.domain.application import Application
 
@@ -41,6 +42,8 @@ class Call:
     names another, PreconditionRequired (428) when there is none and the strict mode is on."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Those of the request, with names in any case."""
+    revision: int = 1
+    """Which one of the resource the client wants at least."""
     body: bytes = b""
     """As it came, for an endpoint that `reads` it itself."""
     origin: str = ""
@@ -70,6 +73,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     """In place of a resource: already encoded, of `content_type`."""
+    document: Mapping[Syntax, bytes] | None = None
+    """In place of a resource: already encoded, in each form."""
     content_type: str = ""
     closing: bool = False
     """The client does better to reconnect: this process shuts down."""
@@ -109,5 +114,7 @@ class Endpoint:
     returns: int = 200
     returns_known: int | None = None
     """The status instead, when what was to be made is there already."""
+    document: object = None
+    """The type of what it answers with, where that is no resource."""
     empty: bool = False
     """Whether an answer with success has no body."""

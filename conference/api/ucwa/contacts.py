@@ -26,7 +26,7 @@ ANY: frozenset[Scope] = frozenset(
         "Meetings.ReadWrite",
     )
 )
-EXPAND = {"expand": "false: links in place of what is embedded"}
+EXPAND = {"expand": "false: links alone, with nothing embedded"}
 
 _ONE = f"{hrefs.PEOPLE}/{{address}}"
 
@@ -123,12 +123,12 @@ class ContactViews:
         return Reply(status=201, resource=contact, location=contact.href, etag=etags.of(contact))
 
     async def listed(self, rel: str, href: str, addresses: Collection[str], call: Call) -> Resource:
-        """A collection of contacts."""
+        """A collection of contacts: links to them, and the contacts themselves unless only links are wanted."""
+        links = {"contact": [Link(hrefs.contact(address)) for address in addresses]}
         if not expanded(call):
-            links = [Link(hrefs.contact(address)) for address in addresses]
-            return Resource(rel=rel, href=href, links={"contact": links})
+            return Resource(rel=rel, href=href, links=links)
         contacts = await self._cards.at(call.app.user_id, addresses)
-        return Resource(rel=rel, href=href, embedded={"contact": contacts})
+        return Resource(rel=rel, href=href, links=links, embedded={"contact": contacts})
 
     async def _person(self, call: Call) -> Person:
         card = await self._directory.find(call.app.user_id, address_of(call))

@@ -32,7 +32,8 @@ REFUSES = {
 _PARAMETER = re.compile(r"{(\w+)}")
 _REQUIRED = "required"
 """How the description of an input that must be given begins."""
-_ANY = str | int | bool | list[str] | None
+_GIVEN = str | int | bool | list[str]
+_ANY = _GIVEN | None
 
 
 class UcwaLink(msgspec.Struct, omit_defaults=True):
@@ -101,14 +102,16 @@ def body(endpoint: Endpoint, name: str) -> object:
 def returns(endpoint: Endpoint) -> dict[int, object]:
     """What each successful status comes with."""
     statuses = (endpoint.returns, endpoint.returns_known)
-    return {status: _answer(endpoint) for status in statuses if status is not None}
+    return {status: _answer(endpoint, status) for status in statuses if status is not None}
 
 
-def _answer(endpoint: Endpoint) -> object:
+def _answer(endpoint: Endpoint, status: int) -> object:
     if endpoint.gives:
         return str
-    if endpoint.returns == 204 or endpoint.empty:
+    if status == 204 or endpoint.empty:
         return None
+    if endpoint.document is not None:
+        return endpoint.document
     return UcwaEvents if endpoint.rel == "events" else UcwaResource
 
 
@@ -117,7 +120,7 @@ def _inputs(name: str, inputs: Mapping[str, str]) -> object:
     fields: list[tuple[str, object] | tuple[str, object, object]] = []
     for field, text in inputs.items():
         if _is_required(text):
-            fields.append((field, Annotated[str, msgspec.Meta(description=text)]))
+            fields.append((field, Annotated[_GIVEN, msgspec.Meta(description=text)]))
         else:
             kind = Annotated[_ANY, msgspec.Meta(description=text)]
             fields.append((field, kind, None))

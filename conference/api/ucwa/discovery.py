@@ -1,4 +1,7 @@
-"""Where a program begins: the root that anybody may read, and what is there for somebody who has signed in."""
+"""Where a program begins: the root that anybody may read, and what is there for somebody who has signed in.
+
+Their addresses are whole: most clients pass them on to their HTTP library as they are.
+"""
 
 from __future__ import annotations
 
@@ -43,14 +46,6 @@ def endpoints() -> list[Endpoint]:
             summary="What a signed-in user finds: the link to applications",
         ),
         Endpoint(
-            method="OPTIONS",
-            path=APPLICATIONS,
-            view=_applications,
-            rel="applications",
-            summary="What can be done there",
-            empty=True,
-        ),
-        Endpoint(
             method="GET",
             path=XFRAME,
             view=_xframe,
@@ -68,17 +63,16 @@ class _Root:
         self._path = path
 
     async def view(self, call: Call) -> Reply:
-        links = {"user": Link(USER), "xframe": Link(XFRAME)}
-        return Reply(resource=Resource(rel="root", href=self._path, links=links))
+        links = {"user": Link(call.origin + USER), "xframe": Link(call.origin + XFRAME)}
+        return Reply(resource=Resource(rel="root", href=call.origin + self._path, links=links))
 
 
 async def _user(call: Call) -> Reply:
-    links = {"applications": Link(APPLICATIONS, revision="2"), "xframe": Link(XFRAME)}
-    return Reply(resource=Resource(rel="user", href=USER, links=links))
-
-
-async def _applications(call: Call) -> Reply:
-    return Reply(headers={"Allow": "OPTIONS,POST"})
+    links = {
+        "applications": Link(call.origin + APPLICATIONS, revision="2"),
+        "xframe": Link(call.origin + XFRAME),
+    }
+    return Reply(resource=Resource(rel="user", href=call.origin + USER, links=links))
 
 
 async def _xframe(call: Call) -> Reply:

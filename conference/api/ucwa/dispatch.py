@@ -82,14 +82,14 @@ class Dispatch:
     ) -> Answered:
         """Raises DomainError; what a view raises passes through, for the one place that renders refusals."""
         form = self._form(endpoint, asked)
-        self._check_revision(endpoint, asked)
+        revision = self._revision(endpoint, asked)
         caller = asked.caller or NOBODY
         _check_path(params)
         application = await self._application(endpoint, caller, params)
         self._check_caller(endpoint, caller)
         if endpoint.waits and asked.method == "HEAD":
             return Answered(status=200)  # GET's answer is not known before its time
-        call = self._call(endpoint, asked, params, caller, application)
+        call = self._call(endpoint, asked, params, caller, application, revision)
         reply = await self._viewed(endpoint, call)
         return _answered(endpoint, asked, call, reply, form)
 
@@ -98,11 +98,12 @@ class Dispatch:
             return negotiate.JSON
         return negotiate.form_of(",".join(asked.headers.getall("Accept", [])))
 
-    def _check_revision(self, endpoint: Endpoint, asked: Asked) -> None:
-        """A program that needs more of a resource than we have may not be given less."""
+    def _revision(self, endpoint: Endpoint, asked: Asked) -> int:
+        """Which one is wanted at least: a program that needs more of a resource than we have may not be given
+        less."""
         wanted = asked.headers.get(_LEAST_REVISION)
         if wanted is None:
-            return
+            return 1
         understood = _REVISION.fullmatch(wanted.strip())
         # a client of revision 2 says so to each resource, whatever revision that has
         if not understood or int(understood[1]) > max(2, endpoint.revision):
@@ -110,6 +111,7 @@ class Dispatch:
                 f"{endpoint.rel} has revision {endpoint.revision}, not {wanted}",
                 code="APIVersionNotSupported",
             )
+        return int(understood[1])
 
     async def _application(
         self, endpoint: Endpoint, caller: Caller, params: Mapping[str, str]
@@ -139,6 +141,7 @@ class Dispatch:
         params: Mapping[str, str],
         caller: Caller,
         application: Application | None,
+        revision: int,
     ) -> Call:
         query = query_inputs(asked.query)
         instance_id = query.text("instanceId", 100)
@@ -150,6 +153,7 @@ class Dispatch:
             application=_seen_by(application, instance_id),
             instance_id=instance_id,
             require_match=self._condition(asked),
+            revision=revision,
             headers=asked.headers,
             body=asked.body,
             origin=asked.origin,
@@ -205,7 +209,7 @@ def _check_path(params: Mapping[str, str]) -> None:
 
 def _answered(endpoint: Endpoint, asked: Asked, call: Call, reply: Reply, form: Form) -> Answered:
     application = reply.application or call.application
-    place = Place(application.id if application else None, asked.origin)
+    place = Place(application.id if application else None)
     headers = CIMultiDict(reply.headers)
     if reply.location is not None:
         headers["Location"] = place.href(reply.location)
@@ -234,6 +238,8 @@ def _is_known(asked: Asked, reply: Reply) -> bool:
 def _body(reply: Reply, place: Place, form: Form) -> tuple[bytes, str]:
     if reply.body is not None:
         return reply.body, reply.content_type
+    if reply.document is not None:
+        return reply.document[form.syntax], form.content_type
     renderer = render_xml if form.syntax == "xml" else render_json
     if reply.package is not None:
         return renderer.package(reply.package, place), form.content_type

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from conference.api.ucwa import etags
 from conference.api.ucwa.call import Call, Endpoint, Reply, Scope
-from conference.api.ucwa.inputs import Given, wrong
+from conference.api.ucwa.inputs import IGNORED_NAMES, Given, wrong
 from conference.api.ucwa.resource import Resource
 from conference.domain.extension import NAME_LONGEST, Extension, ExtensionType
 from conference.services.ucwa.extensions import ONLY, ExtensionService, Revision
@@ -23,8 +23,6 @@ REL = "onlineMeetingExtension"
 SCOPES: frozenset[Scope] = frozenset(("Conversations.Initiate", "Conversations.Receive"))
 
 _OWN_NAMES = frozenset(("id", "type"))
-_IGNORED_NAMES = frozenset(("rel", "etag", "self", "_links", "_embedded"))
-"""What a program passes back that changed a representation and PUTs it whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,25 +59,25 @@ class ExtensionViews:
         )
         added = await self._service.add(call.caller.user_id, at.meeting_id, extension)
         shown = self._shown(added, at, added.id)
-        return Reply(status=201, resource=shown, location=shown.href, etag=etags.of(shown))
+        return Reply(status=201, resource=shown, location=shown.href, etag=_etag(shown))
 
     async def get(self, call: Call) -> Reply:
         at, key = await self._locate(call), call.params["extensionId"]
         found = await self._service.get(call.caller.user_id, at.meeting_id, key)
         shown = self._shown(found, at, key)
-        return Reply(resource=shown, etag=etags.of(shown))
+        return Reply(resource=shown, etag=_etag(shown))
 
     async def put(self, call: Call) -> Reply:
         at, key = await self._locate(call), call.params["extensionId"]
 
         def match(current: Extension) -> None:
-            call.require_match(etags.of(self._shown(current, at, key)))
+            call.require_match(_etag(self._shown(current, at, key)))
 
         changed = await self._service.put(
             call.caller.user_id, at.meeting_id, key, _revision(call), match
         )
         shown = self._shown(changed, at, key if key == ONLY else changed.id)
-        return Reply(resource=shown, etag=etags.of(shown))
+        return Reply(resource=shown, etag=_etag(shown))
 
     async def remove(self, call: Call) -> Reply:
         at = await self._locate(call)
@@ -92,7 +90,13 @@ class ExtensionViews:
         if not self._strict:
             return shown
         token = etags.put_token(REL, str(at.meeting_id), extension.id)
-        return etags.tagged(replace(shown, properties={**shown.properties, **token}))
+        shown = replace(shown, properties={**shown.properties, **token})
+        return replace(shown, etag=_etag(shown))
+
+
+def _etag(shown: Resource) -> str:
+    """One for all addresses that it is read by: organizers and participants come by different ones."""
+    return etags.of(replace(shown, href=""))
 
 
 # --- out --------------------------------------------------------------------------------------
@@ -124,7 +128,7 @@ def resource(extension: Extension, address: str, key: str) -> Resource:
 
 def _revision(call: Call) -> Revision:
     inputs = call.inputs
-    for name in sorted(inputs.unfit - _IGNORED_NAMES):
+    for name in sorted(inputs.unfit - IGNORED_NAMES):
         raise wrong(name, "must be a single value, not an object")
     return Revision(
         id=inputs.text("id", NAME_LONGEST),
@@ -139,7 +143,7 @@ def _revision(call: Call) -> Revision:
 
 def _is_ours(name: str, value: Given) -> bool:
     lower = name.lower()
-    if lower in _OWN_NAMES or lower in _IGNORED_NAMES or etags.is_put_token(name, value):
+    if lower in _OWN_NAMES or lower in IGNORED_NAMES or etags.is_put_token(name, value):
         return True
     if name.startswith("_") or not name.strip():
         raise wrong(name, "names that begin with an underscore are reserved")

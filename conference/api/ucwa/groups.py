@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from conference.api.ucwa import etags
 from conference.api.ucwa import people_hrefs as hrefs
 from conference.api.ucwa.call import Call, Endpoint, Reply
@@ -26,18 +28,19 @@ class GroupViews:
         groups = await self._service.groups(call.app.user_id)
         common: dict[str, Group] = {rel_of(each.id): each for each in groups if not each.personal}
         personal = [each for each in groups if each.personal]
-        if not expanded(call):
-            links = {rel: Link(hrefs.group(each.id)) for rel, each in common.items()}
-            own = [Link(hrefs.group(each.id), title=each.name) for each in personal]
-            resource = Resource(rel="myGroups", href=hrefs.GROUPS, links={"group": own, **links})
-        else:
-            embedded = {rel: group(each) for rel, each in common.items()}
-            resource = Resource(
-                rel="myGroups",
-                href=hrefs.GROUPS,
-                embedded={"group": [group(each) for each in personal], **embedded},
-            )
-        return Reply(resource=resource)
+        links: dict[str, Link | Sequence[Link]] = {
+            "group": [Link(hrefs.group(each.id), title=each.name) for each in personal],
+            **{rel: Link(hrefs.group(each.id)) for rel, each in common.items()},
+        }
+        embedded: dict[str, Resource | Sequence[Resource]] = {}
+        if expanded(call):
+            embedded = {
+                "group": [group(each) for each in personal],
+                **{rel: group(each) for rel, each in common.items()},
+            }
+        return Reply(
+            resource=Resource(rel="myGroups", href=hrefs.GROUPS, links=links, embedded=embedded)
+        )
 
     async def create(self, call: Call) -> Reply:
         name = _named(call, "displayName")

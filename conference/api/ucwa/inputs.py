@@ -15,6 +15,9 @@ Scalar = str | int | bool | None
 Given = Scalar | Sequence[Scalar]
 Choice = TypeVar("Choice", bound=StrEnum)
 
+IGNORED_NAMES = frozenset(("rel", "etag", "self", "_links", "_embedded"))
+"""No inputs: what a program passes back that changed a representation and sends it whole. In lower case."""
+
 _INTEGER = re.compile(r"-?[0-9]{1,18}(?:\.0+)?")
 _FLAGS = {"true": True, "false": False, "1": True, "0": False}
 """XML and queries have only text; pages write True, captures true."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from conference.api.auth import Caller
+from conference.api.ucwa import documents
 from conference.api.ucwa import people_hrefs as hrefs
 from conference.api.ucwa.call import Call, Endpoint, Reply, Scope
 from conference.api.ucwa.inputs import Inputs, wrong
@@ -48,7 +49,9 @@ class MeViews:
 
     async def make_available(self, call: Call) -> Reply:
         await self._presence.make_available(call.app, _wishes(call.inputs))
-        return Reply(status=204)
+        if call.revision == 1:
+            return Reply(status=204)
+        return Reply(status=201, document=documents.operations_queued())
 
     async def report_activity(self, call: Call) -> Reply:
         await self._presence.report_activity(call.app)
@@ -67,7 +70,9 @@ def endpoints(views: MeViews) -> list[Endpoint]:
             scopes=_AVAILABLE_SCOPES,
             anonymous=False,
             revision=2,
-            returns=204,
+            returns=201,
+            returns_known=204,
+            document=documents.OperationsQueued,
             inputs={
                 "signInAs": "Online, Busy, DoNotDisturb, BeRightBack, Away or Offwork",
                 "inactiveTimeout": "minutes, or hh:mm:ss, until the user counts as inactive",
@@ -135,7 +140,7 @@ def _links(application: Application) -> dict[str, Link]:
         "photo": Link(hrefs.PHOTO),
     }
     if not application.available:
-        return {"makeMeAvailable": Link(hrefs.MAKE_ME_AVAILABLE), **found}
+        return {"makeMeAvailable": Link(hrefs.MAKE_ME_AVAILABLE, revision="2"), **found}
     return {
         **found,
         "presence": Link(hrefs.own("presence")),

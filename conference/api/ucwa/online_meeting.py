@@ -5,6 +5,7 @@ from __future__ import annotations
 from conference.api.ucwa import hrefs, people_hrefs
 from conference.api.ucwa.call import Call, Endpoint, Reply
 from conference.api.ucwa.extensions import Attached
+from conference.api.ucwa.online_meeting_settings import PHONE
 from conference.api.ucwa.path import EITHER, conversation_id
 from conference.api.ucwa.resource import Link, Resource, Value
 from conference.domain import sip
@@ -23,10 +24,14 @@ class OnlineMeetingViews:
         service: ConversationService,
         online_meetings: OnlineMeetingService,
         directory: Directory,
+        *,
+        dial_in: bool,
     ) -> None:
+        """`dial_in`: whether there is a number to call."""
         self._service = service
         self._online_meetings = online_meetings
         self._directory = directory
+        self._dial_in = dial_in
 
     async def get(self, call: Call) -> Reply:
         found = await self._service.get(call.app, conversation_id(call))
@@ -35,7 +40,10 @@ class OnlineMeetingViews:
             raise NotFound("the meeting is over")
         organizer = await self._contact(call, shown)
         inside = found.sight.standing == "in"
-        return Reply(resource=online_meeting(shown, inside=inside, organizer=organizer))
+        dial_in = self._dial_in and not call.app.anonymous
+        return Reply(
+            resource=online_meeting(shown, inside=inside, organizer=organizer, dial_in=dial_in)
+        )
 
     async def _contact(self, call: Call, shown: OnlineMeeting) -> str | None:
         """The organizer's address, where the caller finds them in the directory."""
@@ -53,9 +61,11 @@ class OnlineMeetingViews:
         return Attached(meeting_id=found.meeting.id, address=address)
 
 
-def online_meeting(shown: OnlineMeeting, *, inside: bool, organizer: str | None = None) -> Resource:
+def online_meeting(
+    shown: OnlineMeeting, *, inside: bool, organizer: str | None = None, dial_in: bool = False
+) -> Resource:
     """`inside`: whether its viewer is in. Who is invited, and what is attached, is not for the lobby. `organizer`:
-    the address of a contact."""
+    the address of a contact. `dial_in`: whether its viewer may read which number to call."""
     href = hrefs.online_meeting(shown.meeting_id)
     properties: dict[str, Value] = {
         "accessLevel": shown.access_level.value,
@@ -80,6 +90,8 @@ def online_meeting(shown: OnlineMeeting, *, inside: bool, organizer: str | None 
     links = {"conversation": Link(hrefs.conversation(shown.meeting_id))}
     if organizer is not None:
         links["organizer"] = Link(people_hrefs.contact(organizer))
+    if dial_in:
+        links["phoneDialInInformation"] = Link(PHONE)
     if inside:
         properties["attendees"] = list(shown.attendees)
         properties["leaders"] = list(shown.leaders)

@@ -17,8 +17,8 @@ _DEFAULTS = f"{DASHBOARD}/defaultValues"
 _ELIGIBLE = f"{DASHBOARD}/eligibleValues"
 _INVITATION = f"{DASHBOARD}/customInvitation"
 _POLICIES = f"{DASHBOARD}/policies"
-_PHONE = f"{DASHBOARD}/phoneDialInInformation"
-_REGION = f"{_PHONE}/dialInRegions/{{regionId}}"
+PHONE = f"{DASHBOARD}/phoneDialInInformation"
+_REGION = f"{PHONE}/dialInRegions/{{regionId}}"
 
 
 class OnlineMeetingSettingsViews:
@@ -72,7 +72,7 @@ def dashboard(settings: Settings, *, anonymous: bool = False) -> Resource:
     if settings.ucwa_assigned_meetings:
         links["myAssignedOnlineMeeting"] = Link(ASSIGNED)
     if settings.ucwa_dial_in_number is not None:
-        links["phoneDialInInformation"] = Link(_PHONE)
+        links["phoneDialInInformation"] = Link(PHONE)
     return Resource(rel="onlineMeetings", href=DASHBOARD, links={} if anonymous else links)
 
 
@@ -145,7 +145,7 @@ def invitation(settings: Settings) -> Resource:
 def phone(settings: Settings) -> Resource:
     return Resource(
         rel="phoneDialInInformation",
-        href=_PHONE,
+        href=PHONE,
         properties=_given(
             {
                 "defaultRegion": settings.ucwa_dial_in_region,
@@ -200,7 +200,7 @@ def endpoints(views: OnlineMeetingSettingsViews) -> list[Endpoint]:
             "onlineMeetingInvitationCustomization",
             "What invitations should carry",
         ),
-        _setting(_PHONE, views.phone, "phoneDialInInformation", "How to dial in"),
+        _setting(PHONE, views.phone, "phoneDialInInformation", "How to dial in"),
         _setting(_REGION, views.region, "dialInRegion", "The number of a region"),
     ]
 

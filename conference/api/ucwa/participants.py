@@ -139,7 +139,10 @@ def participant(
         links[MODALITY_REL[modality]] = Link(modality_href(meeting_id, person.user_id, modality))
     if leader and not local:
         links |= {name: Link(f"{href}/{name}") for name in _allowed(person)}
-    return Resource(rel=rel, href=href, properties=_properties(person, local), links=links)
+    properties = _properties(person, local)
+    if contact or local:
+        properties |= _numbers(person)
+    return Resource(rel=rel, href=href, properties=properties, links=links)
 
 
 def local_participant(meeting_id: UUID, person: Person, rel: str = "localParticipant") -> Resource:
@@ -169,6 +172,12 @@ def _allowed(person: Person) -> tuple[str, ...]:
     if person.organizer:
         return ()
     return ("eject", "demote" if person.place == "leaders" else "promote")
+
+
+def _numbers(person: Person) -> dict[str, Value]:
+    """For those who find the person's card in the directory."""
+    given = {"otherPhoneNumber": person.other_phone, "workPhoneNumber": person.work_phone}
+    return {name: number for name, number in given.items() if number}
 
 
 def _properties(person: Person, local: bool) -> dict[str, Value]:

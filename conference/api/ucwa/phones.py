@@ -5,15 +5,17 @@ from __future__ import annotations
 from conference.api.ucwa import etags
 from conference.api.ucwa import people_hrefs as hrefs
 from conference.api.ucwa.call import Call, Endpoint, Reply, Scope
-from conference.api.ucwa.inputs import wrong
+from conference.api.ucwa.inputs import Inputs
 from conference.api.ucwa.resource import Link, Resource
 from conference.domain.directory import Phone, PhoneType, phone_uri
-from conference.errors import Forbidden, NotFound
+from conference.errors import BadRequest, Forbidden, NotFound
 from conference.services.ucwa.me import MeService
 from conference.services.ucwa.people import Directory
 
 _SCOPES: frozenset[Scope] = frozenset(("User.ReadWrite",))
 _ONE = f"{hrefs.PHONES}/{{phoneType}}"
+_VISIBLE = "includeInContactCard"
+_LONGEST = 80
 
 
 class PhoneViews:
@@ -38,18 +40,27 @@ class PhoneViews:
         kind = _kind(call)
         if not _changes(kind):
             raise Forbidden("the number at work is the operator's to change")
-        number = phone_uri(call.inputs.text("number", 100) or "")
-        if number is None:
-            raise wrong("number", "is no phone number, as +1 425 555 4321 or tel:+14255554321")
-        await self._service.change_phone(call.app.user_id, kind, number=number)
+        number = _number(call.inputs)
+        visible = call.inputs.flag(_VISIBLE)
+        await self._service.change_phone(call.app.user_id, kind, number=number, visible=visible)
         return Reply(status=204)
 
     async def change_visibility(self, call: Call) -> Reply:
-        visible = call.inputs.flag("includeInContactCard")
-        if visible is None:
-            raise wrong("includeInContactCard", "is required")
-        await self._service.change_phone(call.app.user_id, _kind(call), visible=visible)
+        """Without saying which, nothing changes."""
+        kind, visible = _kind(call), call.inputs.flag(_VISIBLE)
+        if visible is not None:
+            await self._service.change_phone(call.app.user_id, kind, visible=visible)
         return Reply(status=204)
+
+
+def _number(inputs: Inputs) -> str:
+    """As a tel: URI; '' when there is none."""
+    number = phone_uri(inputs.text("number", _LONGEST) or "")
+    if number is None:
+        why = "is no phone number, as +1 425 555 4321 or tel:+14255554321"
+        details = {"parameters": {"number": why}}
+        raise BadRequest(f"number: {why}", code="NormalizationFailed", details=details)
+    return number
 
 
 def endpoints(views: PhoneViews) -> list[Endpoint]:
@@ -81,7 +92,10 @@ def endpoints(views: PhoneViews) -> list[Endpoint]:
             scopes=_SCOPES,
             anonymous=False,
             returns=204,
-            inputs={"number": "as people write it, or a tel: URI; none clears it"},
+            inputs={
+                "number": f"as people write it, or a tel: URI, at most {_LONGEST} characters; none clears it",
+                _VISIBLE: "whether others see the number; else as before",
+            },
         ),
         Endpoint(
             method="POST",
@@ -92,7 +106,7 @@ def endpoints(views: PhoneViews) -> list[Endpoint]:
             scopes=_SCOPES,
             anonymous=False,
             returns=204,
-            inputs={"includeInContactCard": "required: whether others see the number"},
+            inputs={_VISIBLE: "whether others see the number; else nothing changes"},
         ),
     ]
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from multidict import MultiMapping
 
 from conference.api.ucwa import negotiate, read_json, read_xml
-from conference.api.ucwa.inputs import Given, Inputs, wrong
+from conference.api.ucwa.inputs import IGNORED_NAMES, Given, Inputs, wrong
 from conference.errors import BadRequest
 
 _UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -53,6 +53,8 @@ def _check_names(names: Collection[str]) -> None:
     """Names have no case, so that of two that differ in nothing else one would get lost."""
     seen: dict[str, str] = {}
     for name in names:
+        if name.lower() in IGNORED_NAMES:
+            continue
         other = seen.setdefault(name.lower(), name)
         if other != name:
             raise wrong(name, f"is given twice, also as {other}: names have no case")

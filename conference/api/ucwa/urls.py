@@ -18,18 +18,14 @@ APPLICATION = f"{APPLICATIONS}/{{applicationId}}"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Who asks: `application` is an id, or None above applications. `origin`: where this host is found."""
+    """Who asks: `application` is an id, or None above applications."""
 
     application: str | None = None
-    origin: str = ""
 
     def href(self, address: str) -> str:
-        """Below an application relative to the host; above, where programs pass an address on to their HTTP library
-        as it is, with the host. A data: address is whole."""
-        if address.startswith("data:"):
+        """Relative to the host. What begins with a slash is so already; what has a scheme is whole."""
+        if address.startswith(("/", "data:", "http:", "https:")):
             return address
-        if address.startswith("/"):
-            return address if self.application is not None else f"{self.origin}{address}"
         if self.application is None:
             raise ValueError(f"{address} is relative, and there is no application")
         if not address or address.startswith("?"):

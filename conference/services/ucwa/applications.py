@@ -111,6 +111,16 @@ class ApplicationService:
             await self._complete(victim)
         return created
 
+    async def of(self, user_id: UUID) -> list[tuple[Application, str]]:
+        """Those of the user that are alive, each with every one of its instances: '' is the one without a name. The
+        one used last first."""
+        async with self._pool.acquire() as conn:
+            return [
+                (application, instance.instance_id)
+                for application in await applications.least_recently_used(conn, user_id, 0)
+                for instance in await applications.instances(conn, application.id)
+            ]
+
     async def get(self, user_id: UUID, application_id: str, *, fresh: bool = True) -> Application:
         """A request of the user's application, which counts as its use. Raises NotFound and Gone.
 

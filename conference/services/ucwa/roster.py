@@ -7,11 +7,12 @@ from uuid import UUID
 
 from conference.domain import conversation as rules
 from conference.domain import sip
+from conference.domain.directory import PhoneType
 from conference.domain.meeting import Meeting
 from conference.storage import users
 from conference.storage.meetings import Connection
 from conference.storage.ucwa import conversations
-from conference.storage.users import User
+from conference.storage.users import Card, User
 from schemas.ucwa_conversations import Person, Place, SourceNetwork
 
 People = Mapping[UUID, Person]
@@ -24,11 +25,11 @@ async def people_in(
     of the SIP URIs of people without an e-mail address."""
     if not ids:
         return {}
-    known = {user.id: user for user in await users.named(conn, ids)}
+    known = {card.user.id: card for card in await users.cards(conn, ids)}
     anonymous = await conversations.anonymous_users(conn, meeting.id)
     present = [user for user in [*meeting.participants, *meeting.queue] if user in ids]
     return {
-        user: _person(meeting, known.get(user) or User(id=user, name=""), user in anonymous, domain)
+        user: _person(meeting, known.get(user) or _nobody(user), user in anonymous, domain)
         for user in present
     }
 
@@ -45,7 +46,12 @@ def contacts_of(viewer: UUID, people: People, *, everyone: bool) -> frozenset[UU
     )
 
 
-def _person(meeting: Meeting, user: User, anonymous: bool, domain: str) -> Person:
+def _nobody(user: UUID) -> Card:
+    return Card(user=User(id=user, name=""))
+
+
+def _person(meeting: Meeting, card: Card, anonymous: bool, domain: str) -> Person:
+    user = card.user
     participant = meeting.participants.get(user.id)
     return Person(
         user_id=user.id,
@@ -56,6 +62,8 @@ def _person(meeting: Meeting, user: User, anonymous: bool, domain: str) -> Perso
         organizer=user.id == meeting.owner_id,
         anonymous=anonymous,
         source_network=_network(meeting, user, anonymous),
+        work_phone=card.profile.number_on_card(PhoneType.WORK),
+        other_phone=card.profile.number_on_card(PhoneType.OTHER),
         modalities=rules.modalities_of(participant) if participant else (),
     )
 
