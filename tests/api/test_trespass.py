@@ -100,6 +100,7 @@ UNSCOPED = {
     ("GET", "/people"),
     ("GET", "/policies"),
     ("POST", "/batch"),
+    ("POST", "/reportMyNetwork"),
 }
 """Below an application, to whoever may use it at all."""
 
