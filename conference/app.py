@@ -22,6 +22,7 @@ from conference.api.jwks import JwksKeys
 from conference.api.meetings import routes as meeting_routes
 from conference.api.metrics import Metrics
 from conference.api.middleware import Gate, stamp
+from conference.api.operators import Operators
 from conference.api.ucwa import oauth, spelling
 from conference.api.ucwa import urls as ucwa_urls
 from conference.api.ucwa.origin import Origin
@@ -101,13 +102,15 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
     workers = WorkerRegistry(link)
 
     # use cases
-    users = UserService(pool, _now)
+    users = UserService(pool, _now, everyone=settings.ucwa_people_everyone)
     channels = ChannelService(
         pool, bus, most=settings.channels_max, grace=settings.channel_grace, now=_now
     )
     changes = MeetingChanges(pool, relay, _now, uuid4)
     placement = Placement(pool, changes, sfu, workers, _TIDY_WITHIN)
-    meetings = MeetingService(pool, relay, changes, placement, _now, uuid4)
+    meetings = MeetingService(
+        pool, relay, changes, placement, _now, uuid4, most=settings.meetings_max
+    )
     media = MediaService(changes, placement, bus, _now)
     channels.on_closed.append(meetings.channel_gone)
     secret = _own_secret(settings)
@@ -146,7 +149,14 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
 
     # HTTP
     metrics = Metrics()
-    views = ops.OpsViews(pool, link.ping, workers, metrics, lambda: len(bus.readers))
+    views = ops.OpsViews(
+        pool,
+        link.ping,
+        workers,
+        metrics,
+        lambda: len(bus.readers),
+        Operators(settings.ops_token, settings.public_url),
+    )
     operations = [
         *meeting_routes.operations(meetings, media),
         *channel_routes.operations(channels, settings),

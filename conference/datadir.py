@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+_OURS = ("log", "run")
+
 
 class DataDirError(RuntimeError):
     """The directory is in use or out of reach; the text says what to do."""
@@ -22,13 +24,27 @@ class ServerUrls(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: str
 
 
+def make_private(path: Path) -> None:
+    """A directory with what is nobody else's business: secrets, data, logs. Those above it are made as usual.
+
+    One that is there is made private if it holds what is ours alone; a data directory may be somebody's home.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        if path.name in _OURS:
+            path.chmod(0o700)
+
+
 @contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
     """Hold the directory. The kernel lets go of it however this process ends. Raises DataDirError."""
     path = _run_dir(data_dir) / "lock"
     _refuse_anothers(data_dir)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(data_dir)
+        make_private(path.parent)
         lock = path.open("a+")
     except OSError as error:
         raise DataDirError(

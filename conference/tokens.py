@@ -15,6 +15,7 @@ import msgspec
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
+from conference.datadir import make_private
 from config.settings import SECRET_SHORTEST, Settings, SettingsError
 
 ALGORITHM = "HS256"
@@ -111,7 +112,7 @@ def known_secret(settings: Settings) -> str | None:
 
 def _create(path: Path) -> None:
     """Written beside its place, then linked there: nobody reads half a secret, the first one wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}")  # mode 0600
     try:
         with os.fdopen(descriptor, "w") as file:

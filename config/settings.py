@@ -22,7 +22,7 @@ PREFIX = "PARLEY_"
 CONFIG_VARIABLE = "PARLEY_CONFIG"
 SECRET_SHORTEST = 32
 """Bytes: an HS256 key is at least as long as the hash (RFC 7518 section 3.2)."""
-SECRETS = frozenset({"jwt_secret", "database_url", "redis_url"})
+SECRETS = frozenset({"jwt_secret", "ops_token", "database_url", "redis_url"})
 
 UCWA_SCOPES = (
     "Conversations.Initiate",
@@ -90,6 +90,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     token_lifetime_max: Seconds = 2_592_000.0
     """A token that says otherwise, or not at all, does not hold for longer than this after it was issued."""
 
+    ops_token: Annotated[str, msgspec.Meta(min_length=16)] | None = None
+    """Opens the figures and the details of readiness; without it, and without a public_url, this machine may ask."""
+
     # channels
     poll_timeout: Seconds = 50.0
     """Less than the 60 s after which a proxy gives up by itself (nginx, proxy_read_timeout)."""
@@ -104,6 +107,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Events a channel holds; more, and its reader is told to resync."""
 
     # meetings
+    meetings_max: Annotated[int, msgspec.Meta(ge=1)] = 1000
+    """Of one owner, those of UCWA not among them."""
     sweep_interval: Seconds = 5.0
     meeting_unused: Seconds = 3600.0
     """A running meeting with nobody in it stops after this long."""

@@ -17,7 +17,9 @@ class Check(Wire, frozen=True, kw_only=True):
 
 
 class Readiness(Wire, frozen=True, kw_only=True):
+    """What is behind it is for operators."""
+
     ready: bool
-    database: Check
-    redis: Check
-    workers: Check
+    database: Check | None = None
+    redis: Check | None = None
+    workers: Check | None = None

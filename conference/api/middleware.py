@@ -39,6 +39,8 @@ _log = structlog.get_logger(__name__)
 _OPEN_PATHS = frozenset(
     ("/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/favicon.ico")
 )
+_OPERATORS = ("/readyz", "/metrics")
+"""Their token is none of a user's."""
 _OPEN_PREFIXES = ("/public/", "/join/", "/web/", "/docs/")
 
 
@@ -70,7 +72,7 @@ class Gate:
         self._metrics = metrics
         self._renderers = tuple(renderers)
         self._open_paths = _OPEN_PATHS.union(open_paths)
-        self._sign_in = frozenset(sign_in)
+        self._unasked = frozenset((*_OPERATORS, *sign_in))
         self._spelled = spelled
 
     def middlewares(self) -> list[Middleware]:
@@ -99,7 +101,7 @@ class Gate:
         _require_host(request, alone=path in self._open_paths)
         if not _is_text(path):
             raise errors.NotFound("there is nothing at this address")
-        if path in self._sign_in:
+        if path in self._unasked:
             return await handler(request)
         is_open = self._is_open(path)
         caller = await self._authenticate(request, cookies=not is_open)

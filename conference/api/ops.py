@@ -12,6 +12,7 @@ from aiohttp import web
 from conference.api.body import answer
 from conference.api.metrics import CONTENT_TYPE, Metrics
 from conference.api.openapi import Operation
+from conference.api.operators import Operators
 from conference.api.worker_metrics import WorkerFigures
 from conference.downtime import SERVER_DOWN
 from conference.errors import MediaFailed
@@ -49,8 +50,11 @@ class OpsViews:
         workers: Workers,
         metrics: Metrics,
         parked: Callable[[], int],
+        operators: Operators,
     ) -> None:
-        """`parked`: how many polls and streams wait in this process."""
+        """`parked`: how many polls and streams wait in this process. Only `operators` are told more than whether it
+        is alive and ready."""
+        self._operators = operators
         self._pool = pool
         self._ping_redis = ping_redis
         self._workers = workers
@@ -67,11 +71,14 @@ class OpsViews:
             _check(self._ping_database()), _check(self._ping_redis()), _check(self._any_worker())
         )
         ready = database.ok and redis.ok and workers.ok
-        state = Readiness(ready=ready, database=database, redis=redis, workers=workers)
+        state = Readiness(ready=ready)
+        if self._operators.has(request):
+            state = Readiness(ready=ready, database=database, redis=redis, workers=workers)
         return answer(state, 200 if ready else 503)
 
     async def figures(self, request: web.Request) -> web.Response:
-        """What can't be asked is left out (workers) or left as it was (the database's)."""
+        """What can't be asked is left out (workers) or left as it was (the database's). Raises Unauthenticated."""
+        self._operators.require(request)
         self._metrics.gauge(
             "parley_parked_readers", "Polls and streams waiting in this process", self._parked()
         )
@@ -128,7 +135,7 @@ def operations(views: OpsViews) -> list[Operation]:
             method="GET",
             path="/readyz",
             handler=views.readiness,
-            summary="Whether it can serve: database, Redis and at least one media worker",
+            summary="Whether it can serve: database, Redis and at least one media worker. Operators hear which can't",
             tag="operations",
             returns={200: Readiness, 503: Readiness},
             public=True,
@@ -138,7 +145,7 @@ def operations(views: OpsViews) -> list[Operation]:
             method="GET",
             path="/metrics",
             handler=views.figures,
-            summary="Figures in Prometheus' text format",
+            summary="Figures in Prometheus' text format, for operators",
             tag="operations",
             returns={200: str},
             media_type="text/plain",

@@ -22,7 +22,7 @@ import msgspec
 
 from conference.domain.access_list import RemoveMember
 from conference.domain.admission import Join
-from conference.domain.leaving import ChannelGone, Eject, Leave
+from conference.domain.leaving import ChannelGone, ChannelsGone, Eject, Leave
 from conference.domain.meeting import Command, Meeting, Participant
 from conference.domain.waiting_room import TimeOut, UpdateQueued
 from schemas.terms import QueueStatus
@@ -312,6 +312,8 @@ def ending(
     """Why the conversation is over; None when its own user, or the end of their channel, ended it."""
     match command:
         case ChannelGone(queue_id=queue_id) if queue_id == conversation.queue_id:
+            return None
+        case ChannelsGone(queue_ids=gone) if conversation.queue_id in gone:
             return None
         case TimeOut(queue_id=queue_id) if queue_id == conversation.queue_id:
             return "Timeout"

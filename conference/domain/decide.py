@@ -34,6 +34,7 @@ RULES: dict[type[Command], Rule] = {
     waiting_room.TimeOut: waiting_room.time_out,
     leaving.Eject: leaving.eject,
     leaving.ChannelGone: leaving.channel_gone,
+    leaving.ChannelsGone: leaving.channels_gone,
     access_list.SetMember: access_list.set_member,
     access_list.RemoveMember: access_list.remove_member,
     media.Place: media.place,

@@ -42,6 +42,12 @@ class ChannelGone(Command, frozen=True, kw_only=True):
     on_purpose: bool = False
 
 
+class ChannelsGone(Command, frozen=True, kw_only=True):
+    """As `ChannelGone`, of several at once."""
+
+    queue_ids: frozenset[UUID]
+
+
 def leave(meeting: Meeting, command: Leave, now: datetime) -> Change:
     require_member(meeting, command.by)
     if command.by not in meeting.participants:
@@ -78,6 +84,19 @@ def channel_gone(meeting: Meeting, command: ChannelGone, now: datetime) -> Chang
             meeting = readmitting(meeting, user, now) if lost else meeting
             meeting, left = take_out(meeting, user, now, reason="lost" if lost else None)
             told += left
+    return meeting, told
+
+
+def channels_gone(meeting: Meeting, command: ChannelsGone, now: datetime) -> Change:
+    """In the order in which they came. Each change of a long queue reads the whole of it, so there is one."""
+    used = [entry.queue_id for entry in meeting.queue.values()]
+    used += [participant.queue_id for participant in meeting.participants.values()]
+    told: list[Outgoing] = []
+    for queue_id in dict.fromkeys(used):
+        if queue_id in command.queue_ids:
+            after, more = channel_gone(meeting, ChannelGone(queue_id=queue_id), now)
+            meeting = after or meeting
+            told += more
     return meeting, told
 
 

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
+from conference.datadir import make_private
 from conference.embedded.privileges import Disguise, disguise, give
 from conference.embedded.process import (
     EmbeddedError,
@@ -72,7 +73,7 @@ class PostgresServer:
         if self.running():
             return
         self._base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._log.parent.mkdir(parents=True, exist_ok=True)
+        make_private(self._log.parent)
         look = disguise(self._base, _newest() / "postgres")
         if not (self._cluster / "PG_VERSION").exists():
             self._create(look)

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
+from conference.datadir import make_private
 from conference.embedded.process import (
     EmbeddedError,
     launch,
@@ -51,7 +52,7 @@ class ValkeyServer:
         if self.running():
             return
         self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._log.parent.mkdir(parents=True, exist_ok=True)
+        make_private(self._log.parent)
         stop_leftovers("valkey-server", self._data)
         self._socket().unlink(missing_ok=True)
         self._process = launch([str(_program()), *self._options()], self._log, signal.SIGTERM)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID
@@ -28,7 +28,7 @@ from conference.services.changes import (
 from conference.services.placement import Placement
 from conference.storage import glances, meetings, outbox
 from conference.storage.glances import PublicMeeting
-from conference.storage.meetings import Connection
+from conference.storage.meetings import Connection, Page
 from schemas.terms import MeetingType, QueueStatus, QueueUpdateStatus, UserType
 
 _CODE_ALPHABET = string.ascii_letters + string.digits + "_-"
@@ -59,7 +59,11 @@ class MeetingService:
         placement: Placement,
         clock: Clock,
         new_id: NewId,
+        *,
+        most: int = 1000,
     ) -> None:
+        """`most`: meetings of one owner."""
+        self._most = most
         self._pool = pool
         self._relay = relay
         self._changes = changes
@@ -70,8 +74,8 @@ class MeetingService:
     # --- making and finding -------------------------------------------------------------------
 
     async def create(self, by: UUID, new: NewMeeting) -> Meeting:
-        """Raises Conflict when the room has a meeting, Forbidden when that is one the caller has no part in, and
-        BadRequest for an expiration that is past."""
+        """Raises Conflict when the room has a meeting, Forbidden when that is one the caller has no part in or they
+        have too many (LimitExceeded), and BadRequest for an expiration that is past."""
         now = self._clock()
         if new.expiration is not None and new.expiration <= now:
             raise BadRequest("$.expiration: must be in the future", code="bad_body")
@@ -87,16 +91,24 @@ class MeetingService:
         )
         meeting, told = lifecycle.created(draft, now)
         async with self._pool.acquire() as conn, conn.transaction():
+            if await meetings.lock_and_count(conn, by) >= self._most:
+                raise Forbidden(
+                    f"you have {self._most} meetings already: delete some", code="LimitExceeded"
+                )
             if not await meetings.insert(conn, meeting):
                 await _refuse_second(conn, by, meeting)
             await outbox.add(conn, meeting.id, told, self._new_id)
         await self._relay.flush(meeting.id)
         return meeting
 
-    async def of(self, user: UUID) -> list[Meeting]:
-        """Every meeting that the user has access to."""
+    async def of(self, user: UUID, page: Page) -> tuple[list[Meeting], Page | None]:
+        """Meetings that the user has access to, oldest first; and the next page, if there is one."""
         async with self._snapshot() as conn:
-            return await meetings.of_member(conn, user)
+            found = await meetings.of_member(conn, user, page)
+        if len(found) <= page.limit:
+            return found, None
+        last = found[page.limit - 1]
+        return found[:-1], Page(limit=page.limit, after=(last.created_at, last.id))
 
     async def get(self, by: UUID, meeting_id: UUID) -> Meeting:
         async with self._snapshot() as conn:
@@ -172,6 +184,10 @@ class MeetingService:
     ) -> None:
         """`on_purpose`: the client leaves, rather than that its connection was lost."""
         await self._apply(meeting_id, leaving.ChannelGone(queue_id=queue_id, on_purpose=on_purpose))
+
+    async def drop_channels(self, meeting_id: UUID, queue_ids: Collection[UUID]) -> None:
+        """Several at once, whose connections were lost."""
+        await self._apply(meeting_id, leaving.ChannelsGone(queue_ids=frozenset(queue_ids)))
 
     # --- the waiting room ---------------------------------------------------------------------
 

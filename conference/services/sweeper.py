@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -10,6 +11,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from conference.downtime import SERVER_DOWN
 from conference.errors import NotFound
 from conference.services.meetings import MeetingService
 from conference.storage import glances
@@ -60,16 +62,13 @@ class Sweeper:
         spared = await self._spare(idle)
         for queue_id in idle:
             if queue_id not in spared:
-                await self._channels.close(queue_id)
+                await self._each(queue_id, self._channels.close(queue_id))
 
     async def _remove_expired(self) -> None:
         async with self._pool.acquire() as conn:
             expired = await glances.expired(conn, self._clock())
         for meeting_id in expired:
-            try:
-                await self._service.expire(meeting_id)
-            except NotFound:
-                continue  # someone else removed it
+            await self._each(meeting_id, self._service.expire(meeting_id))
             _log.info("meeting_expired", meeting=str(meeting_id))
 
     async def _stop_unused(self) -> None:
@@ -77,10 +76,7 @@ class Sweeper:
         async with self._pool.acquire() as conn:
             unused = await glances.unused(conn, since)
         for meeting_id in unused:
-            try:
-                await self._service.stop_unused(meeting_id, since)
-            except NotFound:
-                continue  # someone removed it
+            await self._each(meeting_id, self._service.stop_unused(meeting_id, since))
             _log.info("unused_meeting_stopped", meeting=str(meeting_id))
 
     async def _drop_orphans(self) -> None:
@@ -94,9 +90,21 @@ class Sweeper:
             return
         async with self._pool.acquire() as conn:
             affected = await glances.with_queues(conn, queue_ids)
+        of_meeting: dict[UUID, list[UUID]] = defaultdict(list)
         for meeting_id, queue_id in affected:
-            try:
-                await self._service.drop_channel(meeting_id, queue_id)
-            except NotFound:
-                continue  # the meeting is gone
-            _log.info("silent_client_left", meeting=str(meeting_id), queue=str(queue_id))
+            of_meeting[meeting_id].append(queue_id)
+        for meeting_id, gone in of_meeting.items():
+            await self._each(meeting_id, self._service.drop_channels(meeting_id, gone))
+            for queue_id in gone:
+                _log.info("silent_client_left", meeting=str(meeting_id), queue=str(queue_id))
+
+    async def _each(self, about: UUID, step: Awaitable[None]) -> None:
+        """What one meeting or channel raises costs the others nothing. Servers that are down pass through."""
+        try:
+            await step
+        except NotFound:
+            pass  # someone else removed it
+        except SERVER_DOWN:
+            raise
+        except Exception:
+            _log.exception("sweep_passed_over", about=str(about))

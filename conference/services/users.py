@@ -16,7 +16,11 @@ _REMEMBER_MOST = 50_000
 
 
 class UserService:
-    def __init__(self, pool: asyncpg.Pool, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, clock: Callable[[], datetime], *, everyone: bool = False
+    ) -> None:
+        """`everyone`: whether organisations see each other."""
+        self._everyone = everyone
         self._pool = pool
         self._clock = clock
         self._written: dict[UUID, User] = {}
@@ -31,13 +35,16 @@ class UserService:
             self._written.pop(next(iter(self._written)))
         self._written[user.id] = user
 
-    async def get(self, user_id: UUID) -> User:
-        """Raises NotFound for someone whom we never saw."""
-        found = await self.named([user_id])
+    async def get(self, by: UUID, user_id: UUID) -> User:
+        """Raises NotFound for someone whom we never saw, or whom the caller may not see."""
+        found = await self.named(by, [user_id])
         if not found:
             raise NotFound("no such user", code="no_such_user")
         return found[0]
 
-    async def named(self, ids: Collection[UUID]) -> list[User]:
+    async def named(self, by: UUID, ids: Collection[UUID]) -> list[User]:
+        """Those of the caller's organisation, and whom they meet."""
         async with self._pool.acquire() as conn:
-            return await users.named(conn, ids)
+            if self._everyone:
+                return await users.named(conn, ids)
+            return await users.seen_by(conn, by, ids)

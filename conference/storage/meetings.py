@@ -20,6 +20,8 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 _MEETING = """id, name, meeting_type, room_id, owner_id, join_code, active, created_at, started_at,
     expiration, rec_started_at, rec_user_id, worker_id, media_epoch, door"""
 
+_LOCK_CLASS = 0x6D65  # "me"
+
 _door_in = msgspec.json.Decoder(Door)
 _door_out = msgspec.json.Encoder()
 
@@ -53,15 +55,39 @@ async def of_room(conn: Connection, room_id: UUID) -> Meeting | None:
     return (await _whole(conn, [row]))[0] if row else None
 
 
-async def of_member(conn: Connection, user_id: UUID) -> list[Meeting]:
-    """Every meeting whose access list has the user, oldest first."""
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """`after`: the moment at which the last meeting of the page before was created, and its id."""
+
+    limit: int
+    after: tuple[datetime, UUID] | None = None
+
+
+async def of_member(conn: Connection, user_id: UUID, page: Page) -> list[Meeting]:
+    """Meetings whose access list has the user, oldest first; one more than the page holds, if there is one."""
+    created_at, meeting_id = page.after or (None, None)
     rows = await conn.fetch(
         f"""select {_MEETING} from meetings
             where id in (select meeting_id from members where user_id = $1)
-            order by created_at, id""",
+              and ($2::timestamptz is null or (created_at, id) > ($2, $3::uuid))
+            order by created_at, id limit $4""",
         user_id,
+        created_at,
+        meeting_id,
+        page.limit + 1,
     )
     return await _whole(conn, rows)
+
+
+async def lock_and_count(conn: Connection, owner_id: UUID) -> int:
+    """The meetings of an owner, to which nobody adds one this way before this transaction ends. Online meetings of
+    UCWA have a limit of their own."""
+    await conn.execute(
+        "select pg_advisory_xact_lock($1, hashtext($2::uuid::text))", _LOCK_CLASS, owner_id
+    )
+    found: int = await conn.fetchval(
+        "select count(*) from meetings where owner_id = $1 and door is null", owner_id
+    )
+    return found
 
 
 async def own_channel(conn: Connection, queue_id: UUID, user_id: UUID) -> bool:

@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 
 from conference.domain.directory import Profile
+from schemas.terms import UserType
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -55,6 +56,29 @@ async def put(conn: Connection, user: User, now: datetime) -> None:
 async def named(conn: Connection, ids: Collection[UUID]) -> list[User]:
     """Those of `ids` whom we know, in no particular order."""
     rows = await conn.fetch("select id, name, email, org from users where id = any($1)", list(ids))
+    return [
+        User(id=row["id"], name=row["name"], email=row["email"], org=row["org"]) for row in rows
+    ]
+
+
+async def seen_by(conn: Connection, by: UUID, ids: Collection[UUID]) -> list[User]:
+    """As `named`: themselves, those of their organisation, members of a meeting that is theirs too, and who waits
+    for one that they moderate."""
+    rows = await conn.fetch(
+        """select id, name, email, org from users
+           where id = any($2) and (
+               id = $1
+               or org = (select org from users where id = $1)
+               or exists (
+                   select from members as mine join members as theirs using (meeting_id)
+                   where mine.user_id = $1 and theirs.user_id = users.id)
+               or exists (
+                   select from members as mine join queue_entries using (meeting_id)
+                   where mine.user_id = $1 and mine.role = $3 and queue_entries.user_id = users.id))""",
+        by,
+        list(ids),
+        UserType.MODERATOR.value,
+    )
     return [
         User(id=row["id"], name=row["name"], email=row["email"], org=row["org"]) for row in rows
     ]

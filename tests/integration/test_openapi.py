@@ -123,8 +123,12 @@ async def test_the_documentation_page_asks_nobody_else(api: Api) -> None:
 async def test_schemathesis_finds_nothing(api: Api, tmp_path: Path) -> None:
     """Every operation under generated good and bad requests: statuses, bodies, headers as described.
 
-    /events is a WebSocket, which OpenAPI can't say.
+    /events is a WebSocket, which OpenAPI can't say; nor can a schema that a date has to be in the future.
     """
+    (tmp_path / "schemathesis.toml").write_text(
+        '[[operations]]\ninclude-operation-id = "createMeeting"\n'
+        "checks.positive_data_acceptance.enabled = false\n"
+    )
     await schemathesis(
         api, tmp_path, "--exclude-path=/events", f"--exclude-path-regex={UCWA}", "--max-examples=8"
     )

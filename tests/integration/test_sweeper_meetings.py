@@ -100,6 +100,34 @@ async def test_a_ghost_of_a_crash_is_cleared(patient: Api, pool: asyncpg.Pool) -
     assert left["userId"] == bob.id
 
 
+async def test_a_long_queue_of_ghosts_is_cleared_in_one_change(
+    patient: Api, pool: asyncpg.Pool
+) -> None:
+    (alice,) = await patient.people("alice")
+    path = await alice.started_meeting("scheduled")
+    await alice.join(path)
+    await alice.seen()
+    await pool.execute(
+        """insert into queue_entries (meeting_id, user_id, queue_id, status, queued_at)
+           select $1, gen_random_uuid(), gen_random_uuid(), 'WAITING', now() from generate_series(1, 300)""",
+        UUID(path[10:]),
+    )
+
+    async def cleared() -> bool:
+        left = await pool.fetchval(
+            "select count(*) from queue_entries where meeting_id = $1", UUID(path[10:])
+        )
+        assert left in (0, 300), "all of them or none"
+        return bool(left == 0)
+
+    await until(cleared)
+    told: list[str] = []
+    async with asyncio.timeout(WITHIN):
+        while len(told) < 300:
+            told += kinds(await alice.seen())
+    assert set(told) == {"WAITING_PARTICIPANT_REJECTED"}
+
+
 async def test_a_meeting_that_nobody_comes_into_stops(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from conference.datadir import (
     DataDirError,
     ServerUrls,
     locked,
+    make_private,
     read_urls,
     supervisor_pid,
     write_urls,
@@ -24,6 +25,32 @@ def test_one_holder_of_a_data_directory(tmp_path: Path) -> None:
     assert supervisor_pid(tmp_path) is None
     with locked(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_data_and_logs_are_nobody_elses_business(tmp_path: Path, umask: int) -> None:
+    data_dir = tmp_path / "srv" / "parley"
+    before = os.umask(umask)
+    try:
+        with locked(data_dir):
+            make_private(data_dir / "log")
+    finally:
+        os.umask(before)
+    for path in (data_dir, data_dir / "run", data_dir / "log"):
+        assert path.stat().st_mode & 0o777 == 0o700, path
+    assert (tmp_path / "srv").stat().st_mode & 0o777 == 0o777 & ~umask, "not ours"
+
+
+def test_logs_of_an_earlier_version_are_closed_and_somebodys_home_is_left_alone(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "log").mkdir()
+    for path in (tmp_path, tmp_path / "log"):
+        path.chmod(0o755)
+    with locked(tmp_path):
+        make_private(tmp_path / "log")
+    assert (tmp_path / "log").stat().st_mode & 0o777 == 0o700
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
 
 
 def test_urls_are_kept_privately(tmp_path: Path) -> None:

@@ -75,6 +75,10 @@ commands = st.one_of(
     joining(),
     joining(),
     gone(),
+    st.builds(
+        leaving.ChannelsGone,
+        queue_ids=st.frozensets(st.builds(queue_of, user, st.integers(0, 1)), max_size=4),
+    ),
     st.builds(lifecycle.Start, by=user, worker=st.sampled_from([None, "one"])),
     st.builds(lifecycle.Stop, by=user),
     st.builds(lifecycle.StopUnused, since=st.just(NOW + timedelta(seconds=20))),

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
+from conference.api.meetings import paging
 from conference.api.meetings.views import QUEUE_ID, MediaViews, MeetingViews
 from conference.api.openapi import Operation, Parameter
 from conference.services.media import MediaService
@@ -99,9 +100,25 @@ def _meetings(views: MeetingViews) -> list[Operation]:
             method="GET",
             path="/meetings",
             handler=views.list,
-            summary="Every meeting that you have access to",
+            summary="Meetings that you have access to, oldest first",
+            description=(
+                f"{paging.MOST} at a time, or `limit`; where there are more the header `Link` has the address of the "
+                'next, with rel="next".'
+            ),
             tag="meetings",
+            parameters=[
+                Parameter(
+                    name="limit", place="query", type=Annotated[int, Meta(ge=1, le=paging.MOST)]
+                ),
+                Parameter(
+                    name="after",
+                    place="query",
+                    type=Annotated[str, Meta(pattern=paging.AFTER.pattern)],
+                    description="as `Link` has it",
+                ),
+            ],
             returns={200: list[wire.Meeting]},
+            refuses={400: "limit or after is not understood"},
         ),
         Operation(
             id="createMeeting",
@@ -119,7 +136,7 @@ def _meetings(views: MeetingViews) -> list[Operation]:
             returns={200: wire.Meeting},
             refuses={
                 400: _BAD,
-                403: "the room has a meeting that you have no access to",
+                403: "the room has a meeting that you have no access to; or you have too many (LimitExceeded)",
                 409: "the room has a meeting already",
             },
         ),

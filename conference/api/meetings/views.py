@@ -9,7 +9,7 @@ from aiohttp import web
 
 from conference.api.auth import caller
 from conference.api.body import answer, no_content, path_id, read, uuid
-from conference.api.meetings import render
+from conference.api.meetings import paging, render
 from conference.domain.admission import Join
 from conference.errors import BadRequest
 from conference.services.media import MediaService
@@ -34,8 +34,11 @@ class MeetingViews:
 
     async def list(self, request: web.Request) -> web.Response:
         user = _user(request)
-        found = await self._meetings.of(user)
-        return answer([render.meeting(meeting, user) for meeting in found])
+        found, following = await self._meetings.of(user, paging.page(request.query))
+        response = answer([render.meeting(meeting, user) for meeting in found])
+        if following is not None:
+            response.headers["Link"] = f'<{paging.address(following)}>; rel="next"'
+        return response
 
     async def create(self, request: web.Request) -> web.Response:
         body = await read(request, wire.NewMeetingData)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from aiohttp import web
 
+from conference.api.auth import caller
 from conference.api.body import answer, path_id, uuid
 from conference.api.openapi import Operation, Parameter
 from conference.errors import BadRequest
@@ -25,17 +26,18 @@ def operations(users: UserService) -> list[Operation]:
             path="/users/{userId}",
             handler=views.get,
             summary="A user's name",
+            description="Of one's own organisation, or of somebody whom one meets.",
             tag="users",
             parameters=[Parameter(name="userId", place="path", type=UUID, required=True)],
             returns={200: User},
-            refuses={404: "nobody has been here by that id"},
+            refuses={404: "nobody whom you may see has been here by that id"},
         ),
         Operation(
             id="listUsers",
             method="GET",
             path="/users",
             handler=views.list,
-            summary="Several users' names; unknown ids are left out",
+            summary="Several users' names; whom you may not see, or nobody has seen, is left out",
             tag="users",
             parameters=[
                 Parameter(
@@ -58,10 +60,12 @@ class UserViews:
         self._users = users
 
     async def get(self, request: web.Request) -> web.Response:
-        return answer(_render(await self._users.get(path_id(request, "userId"))))
+        return answer(
+            _render(await self._users.get(caller(request).user_id, path_id(request, "userId")))
+        )
 
     async def list(self, request: web.Request) -> web.Response:
-        found = await self._users.named(_ids(request))
+        found = await self._users.named(caller(request).user_id, _ids(request))
         return answer([_render(user) for user in found])
 
 
