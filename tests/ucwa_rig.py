@@ -182,6 +182,8 @@ async def request(
         url = api.server.make_url(url)
     async with api.session.request(method, url, data=data, headers=headers) as response:
         raw = await response.read()
+        if response.status == 201 and "ucwa" in url.path.lower():
+            assert "Location" in response.headers, "clients read it unchecked"
         return Answer(
             response.status,
             parsed(raw, response.content_type),

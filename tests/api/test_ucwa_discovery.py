@@ -6,6 +6,7 @@ ones below an application behind the host of `applications`. So does the one her
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -156,6 +157,30 @@ async def test_the_root(api: Api, path: str) -> None:
         assert found.link("user") == plain.link("user")
     told = await request(api, "HEAD", path, {"Accept": "application/json"})
     assert (told.status, told.raw) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    "host", ["lyncdiscover.example.com", "LyncDiscoverInternal.example.com:81"]
+)
+async def test_a_name_that_is_there_for_programs(api: Api, host: str) -> None:
+    """Many say nothing of forms, and read JSON. A browser that is sent there finds the web client as elsewhere."""
+    for accept in ("*/*", "application/json", ""):
+        root = await request(api, "GET", "/", {"Host": host, "Accept": accept})
+        assert root.link("user").startswith(f"http://{host.lower()}/"), accept
+        if accept != "application/json":
+            assert root.headers["Content-Type"].startswith("application/json")
+    page = await request(api, "GET", "/", {"Host": host, "Accept": BROWSER})
+    assert page.headers["Content-Type"].startswith("text/html")
+
+
+async def test_the_only_address_that_a_refusal_names_is_where_to_sign_in(api: Api) -> None:
+    """Clients find it by an expression, some by the first address that there is in the headers."""
+    refused = await ask(api, "/autodiscover/autodiscoverservice.svc/root/oauth/user")
+    headers = "\n".join(f"{name}: {value}" for name, value in refused.headers.items())
+    assert re.findall(r"https?://[^\s\"]+", headers) == [f"{origin_of(api)}/WebTicket/oauthtoken"]
+    assert re.findall('MsRtcOAuth href="([^"]*)"', headers) == [
+        f"{origin_of(api)}/WebTicket/oauthtoken"
+    ]
 
 
 @pytest.mark.parametrize("accept", [BROWSER, "*/*", "", "text/html, application/json"])

@@ -110,7 +110,7 @@ class ApplicationViews:
             raise wrong("clientNetworkType", f"is required: {' or '.join(NetworkType)}")
         for name in _NETWORK:
             inputs.text(name)
-        return Reply(status=201)
+        return Reply(status=201, location="reportMyNetwork")
 
     async def _shown(
         self, application: Application, caller: Caller, instance_id: str | None

@@ -69,6 +69,7 @@ class Reply:
     application: Application | None = None
     """What relative addresses are relative to, when it is not the call's."""
     location: str | None = None
+    """Of every answer 201: clients read it unchecked."""
     etag: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None

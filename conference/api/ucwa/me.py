@@ -51,7 +51,7 @@ class MeViews:
         await self._presence.make_available(call.app, _wishes(call.inputs))
         if call.revision == 1:
             return Reply(status=204)
-        return Reply(status=201, document=documents.operations_queued())
+        return Reply(status=201, location=hrefs.ME, document=documents.operations_queued())
 
     async def report_activity(self, call: Call) -> Reply:
         await self._presence.report_activity(call.app)

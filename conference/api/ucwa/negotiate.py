@@ -70,6 +70,11 @@ def wants_resource(accept: str) -> bool:
     return "text/html" not in wanted and not wanted.isdisjoint(_SYNTAXES)
 
 
+def names_html(accept: str) -> bool:
+    """As every browser does."""
+    return any(name == "text/html" and wish for name, wish in _ranges(accept))
+
+
 def syntax_of(content_type: str) -> Syntax:
     """Of a request's body. Raises UnsupportedMediaType."""
     media_type, parameters = parameterized(content_type)

@@ -12,6 +12,8 @@ from conference.api.ucwa.urls import TOKEN
 from schemas.errors import Problem
 
 PREFIXES = ("/ucwa", "/autodiscover/")
+_CLIENT_ID = "parley"
+"""Names us to an identity provider. No address: clients take the first one in the headers for the token endpoint."""
 GRANTS = "urn:microsoft.rtc:anonmeeting,password"
 
 _PAGE = b"""<!doctype html>
@@ -39,7 +41,9 @@ class Refusals:
         else:
             response = _response(accept, 401, problem)
         origin = self._origin.of(request)
-        response.headers.add("WWW-Authenticate", f'Bearer trusted_issuers="", client_id="{origin}"')
+        response.headers.add(
+            "WWW-Authenticate", f'Bearer trusted_issuers="", client_id="{_CLIENT_ID}"'
+        )
         response.headers.add(
             "WWW-Authenticate", f'MsRtcOAuth href="{origin}{TOKEN}",grant_type="{GRANTS}"'
         )

@@ -32,6 +32,8 @@ _SPELLINGS = {
     "/ucwa/xframe/xframe.html": XFRAME,
 }
 """In lower case."""
+_DISCOVER = ("lyncdiscover.", "lyncdiscoverinternal.")
+"""How a host's name begins that is there for programs alone."""
 _APPLICATIONS = ("/ucwa/oauth/v1/applications", APPLICATIONS)
 
 
@@ -75,6 +77,11 @@ class _Spellings(PlainResource):
 
 
 def _begins(request: web.Request) -> bool:
-    """A program begins at `lyncdiscover.DOMAIN/`, where a browser finds the web client."""
+    """A program begins at `lyncdiscover.DOMAIN/`, where a browser finds the web client. At that name programs that
+    say nothing of forms begin too, and nobody else does."""
+    if request.rel_url.raw_path != FIRST:
+        return False
     accept = ",".join(request.headers.getall("Accept", []))
-    return request.rel_url.raw_path == FIRST and negotiate.wants_resource(accept)
+    if request.headers.get("Host", "").lower().startswith(_DISCOVER):
+        return not negotiate.names_html(accept)
+    return negotiate.wants_resource(accept)

@@ -54,7 +54,7 @@ class SubscriptionViews:
     async def extend(self, call: Call) -> Reply:
         by = minutes_in(call.inputs, LONGEST)
         found = await self._service.extend(call.app, call.params["subscriptionId"], by)
-        return Reply(status=201, resource=subscription(found))
+        return _made(subscription(found))
 
     async def delete(self, call: Call) -> Reply:
         await self._service.unsubscribe(call.app, call.params["subscriptionId"])
@@ -70,8 +70,7 @@ class SubscriptionViews:
         )
 
     async def _subscribe(self, call: Call, addresses: list[str], lasting: timedelta) -> Reply:
-        created = subscription(await self._service.subscribe(call.app, addresses, lasting))
-        return Reply(status=201, resource=created, location=created.href)
+        return _made(subscription(await self._service.subscribe(call.app, addresses, lasting)))
 
 
 class SubscriptionMembershipViews:
@@ -85,7 +84,7 @@ class SubscriptionMembershipViews:
         """Without naming a subscription: a new one."""
         addresses = uris_in(call.inputs, "contactUris")
         found = await self._service.subscribe(call.app, addresses, timedelta(minutes=LONGEST))
-        return Reply(status=201, resource=memberships([found]))
+        return _made(memberships([found]))
 
     async def of(self, call: Call) -> Reply:
         found = await self._service.one(call.app, call.params["subscriptionId"])
@@ -95,8 +94,7 @@ class SubscriptionMembershipViews:
         found = await self._service.watch(
             call.app, call.params["subscriptionId"], uris_in(call.inputs, "contactUris")
         )
-        href = f"{hrefs.subscription(found.id)}/memberships"
-        return Reply(status=201, resource=memberships([found], href))
+        return _made(memberships([found], f"{hrefs.subscription(found.id)}/memberships"))
 
     async def one(self, call: Call) -> Reply:
         subscription_id, address = pair_of(call)
@@ -122,11 +120,15 @@ class ListSubscriptionViews:
 
     async def start(self, call: Call) -> Reply:
         await self._service.follow(call.app, minutes_in(call.inputs, LIST_LONGEST))
-        return Reply(status=201, resource=list_subscription(connected=True))
+        return _made(list_subscription(connected=True))
 
     async def stop(self, call: Call) -> Reply:
         await self._service.unfollow(call.app)
         return Reply(status=204)
+
+
+def _made(shown: Resource) -> Reply:
+    return Reply(status=201, resource=shown, location=shown.href)
 
 
 def subscription(given: Subscription) -> Resource:
