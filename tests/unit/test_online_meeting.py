@@ -17,6 +17,7 @@ from conference.domain import extension
 from conference.domain.decide import decide
 from conference.domain.door import AccessLevel, Door, LeaderAssignment
 from conference.domain.extension import Extension, ExtensionType
+from conference.domain.facts import Outgoing
 from conference.domain.meeting import Meeting, Participant
 from conference.domain.online_meeting import (
     Announcement,
@@ -33,6 +34,7 @@ from conference.domain.online_meeting import (
     expiration_of,
 )
 from conference.errors import BadRequest, Forbidden
+from schemas.events import ModerationChanged, ParticipantRoleChanged
 from schemas.terms import MeetingType, UserType
 
 ALICE, BOB, CAROL, DAVE = PEOPLE = [UUID(int=number) for number in range(1, 5)]
@@ -83,8 +85,26 @@ def arranged(state: Meeting, **fields: object) -> Meeting:
     base = Arrange(by=ALICE, name="new", expiration=None, door=DOOR)
     after, told = decide(state, replace(base, **fields), NOW)
     assert after is not None
-    assert told == []
+    assert_only_roles_are_told(state, after, told)
     return after
+
+
+def assert_only_roles_are_told(before: Meeting, after: Meeting, told: list[Outgoing]) -> None:
+    """Of those who are in the meeting, whose role is another one now; and whether it has a moderator."""
+    roles = {
+        each.event.user_id: each.event.user_type
+        for each in told
+        if isinstance(each.event, ParticipantRoleChanged)
+    }
+    moderated = [each.event for each in told if isinstance(each.event, ModerationChanged)]
+    assert roles == {
+        user: after.members[user]
+        for user in before.participants
+        if before.members[user] is not after.members[user]
+    }
+    expected = [after.moderated] if before.moderated != after.moderated else []
+    assert [event.moderated for event in moderated] == expected
+    assert len(told) == len(roles) + len(moderated)
 
 
 def inside(*users: UUID) -> dict[UUID, Participant]:
