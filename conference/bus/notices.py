@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import cast
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -23,6 +26,8 @@ Handle = Callable[[str, Notice], Awaitable[None]]
 _CONSUMER = "leader"
 """One name for all leaders: what one had read and not finished is the next one's own unfinished work."""
 _AT_ONCE = 64
+_UNDER_WAY_MOST = 1000
+_MEETING_MOST = 100
 _BLOCK = 0.5  # seconds
 _HANDLING_LIMIT = 30.0  # seconds
 _IDLE = 0.2  # seconds between looks at the lease, while another process leads
@@ -38,6 +43,7 @@ class NoticeReader:
 
     A notice comes again when a leader died before it was done with it. One whose handling fails is tried
     again: soon and a few times, or, when the database or Redis is away, for half a minute; then it is dropped.
+    Meetings work theirs off side by side: one whose handling hangs or fails keeps no other's waiting.
     """
 
     def __init__(
@@ -55,6 +61,13 @@ class NoticeReader:
         self._retry_delays = retry_delays
         self._outage_delays = outage_delays
         self._decoder = msgspec.msgpack.Decoder(Notice)
+        self._lines: dict[UUID, deque[tuple[bytes, Notice]]] = {}
+        self._working: set[asyncio.Task[None]] = set()
+        self._under_way: set[bytes] = set()
+        self._left_behind = False
+        """Something that was read is not under way and not done with either."""
+        self._moved = asyncio.Event()
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self) -> None:
         """Lead whenever possible, until cancelled."""
@@ -68,6 +81,8 @@ class NoticeReader:
                     pass
                 except CommandRefused as error:
                     await self._make_group(error)
+                except Exception:  # a defect here must not leave all later notices unread
+                    _log.exception("notices_failed")
                 await asyncio.sleep(_IDLE)
         finally:
             lease.cancel()
@@ -75,14 +90,57 @@ class NoticeReader:
             await self._blocking.close()
 
     async def _lead(self) -> None:
-        """Unfinished work first, and again whenever there is nothing new; returns when the lease is lost."""
-        fresh = False
-        while self._lease.held_for() > _BLOCK:
-            entries = await self._read(b">" if fresh else b"0")
-            await self._work_off(entries)
-            if self._lease.held_for() <= 0:
-                return
-            fresh = not entries if not fresh else bool(entries)
+        """Unfinished work first, then what is new, while meetings work off theirs; returns when the lease is lost."""
+        start = b"0"
+        self._left_behind = False
+        try:
+            while self._lease.held_for() > _BLOCK:
+                if len(self._under_way) >= _UNDER_WAY_MOST:
+                    await self._progress()
+                    continue
+                if self._left_behind:
+                    await asyncio.sleep(_IDLE)
+                    start, self._left_behind = b"0", False
+                entries = await self._read(start)
+                for entry_id, fields in entries:
+                    await self._take(entry_id, fields)
+                start = entries[-1][0] if entries and start != b">" else b">"
+        finally:
+            await self._stop()
+
+    async def _take(self, entry_id: bytes, fields: list[bytes] | None) -> None:
+        """Put it behind those of its meeting, which begins to work them off."""
+        if entry_id in self._under_way:
+            return
+        notice = self._decode(entry_id, fields)
+        if notice is None:
+            await self._done(entry_id)
+            return
+        line = self._lines.get(notice.meeting)
+        if line is None:
+            line = self._lines[notice.meeting] = deque()
+            working = asyncio.create_task(self._work_off(notice.meeting, line))
+            self._working.add(working)
+            working.add_done_callback(self._working.discard)
+        elif len(line) >= _MEETING_MOST:
+            # Its handling hangs; what it does not get to know must not stop the others.
+            _log.warning("notice_dropped", notice=entry_id.decode(), meeting=str(notice.meeting))
+            await self._done(entry_id)
+            return
+        line.append((entry_id, notice))
+        self._under_way.add(entry_id)
+
+    async def _progress(self) -> None:
+        self._moved.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_BLOCK):
+                await self._moved.wait()
+
+    async def _stop(self) -> None:
+        """What is not done with is the next leader's."""
+        for working in self._working:
+            working.cancel()
+        await asyncio.gather(*self._working, return_exceptions=True)
 
     async def _read(self, start: bytes) -> list[tuple[bytes, list[bytes] | None]]:
         reply = await self._blocking.call(
@@ -92,26 +150,25 @@ class NoticeReader:
         streams = cast("list[tuple[bytes, list[tuple[bytes, list[bytes] | None]]]] | None", reply)
         return streams[0][1] if streams else []
 
-    async def _work_off(self, entries: Sequence[tuple[bytes, list[bytes] | None]]) -> None:
-        """Meetings side by side, the notices of each in order."""
-        meetings: dict[object, list[tuple[bytes, Notice]]] = {}
-        for entry_id, fields in entries:
-            if (notice := self._decode(entry_id, fields)) is None:
-                await self._done(entry_id)
-            else:
-                meetings.setdefault(notice.meeting, []).append((entry_id, notice))
-        async with asyncio.TaskGroup() as group:
-            for notices in meetings.values():
-                group.create_task(self._work_off_meeting(notices))
-
-    async def _work_off_meeting(self, notices: Sequence[tuple[bytes, Notice]]) -> None:
-        for entry_id, notice in notices:
-            if not await self._handled(entry_id.decode(), notice):
-                return
-            try:
-                await self._done(entry_id)
-            except Unavailable:
-                return  # it and those after it come again
+    async def _work_off(self, meeting: UUID, line: deque[tuple[bytes, Notice]]) -> None:
+        """One meeting's, in order. Where it stops short, they come again."""
+        try:
+            while line:
+                entry_id, notice = line[0]
+                async with self._at_once:
+                    if not await self._handled(entry_id.decode(), notice):
+                        self._left_behind = True
+                        return
+                    await self._done(entry_id)
+                line.popleft()
+                self._under_way.discard(entry_id)
+                self._moved.set()
+        except (Unavailable, CommandRefused):
+            self._left_behind = True
+        finally:
+            self._under_way.difference_update(entry_id for entry_id, _ in line)
+            del self._lines[meeting]
+            self._moved.set()
 
     async def _handled(self, entry_id: str, notice: Notice) -> bool:
         """True when it is done with, also by giving up; False when the lease is lost."""

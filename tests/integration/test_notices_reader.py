@@ -110,6 +110,25 @@ async def test_a_slow_meeting_does_not_hold_up_another(stage: Stage) -> None:
     assert stage.handled[2:] == [(1, 0), (1, 2)]
 
 
+async def test_nor_does_one_that_hangs_hold_up_what_comes_later(stage: Stage) -> None:
+    hangs = asyncio.Event()
+
+    async def handle(entry_id: str, notice: Notice) -> None:
+        if notice.meeting.int == 1:
+            hangs.set()
+            await asyncio.sleep(600)
+        await stage.keep(entry_id, notice)
+
+    await stage.send(1, 0)
+    await stage.reader(handle)
+    await asyncio.wait_for(hangs.wait(), 10)
+    for n in range(1, 250):
+        await stage.send(1, n)  # more than one meeting may have under way
+        await stage.send(2, n)
+    await stage.until_handled(249)
+    assert stage.handled == [(2, n) for n in range(1, 250)]
+
+
 async def test_what_a_leader_did_not_finish_comes_again_with_the_same_id(stage: Stage) -> None:
     begun = asyncio.Event()
     ids: list[str] = []
@@ -171,6 +190,46 @@ async def test_an_outage_is_waited_out_longer(stage: Stage) -> None:
     await stage.reader(handle)
     await stage.until_handled(1)
     assert tries == 5
+
+
+async def test_what_cannot_be_marked_as_done_comes_again_in_order(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = NoticeReader._done
+    failures = 2
+
+    async def broken(reader: NoticeReader, entry_id: bytes) -> None:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise Unavailable("Redis went away")
+        await done(reader, entry_id)
+
+    monkeypatch.setattr(NoticeReader, "_done", broken)
+    for n in range(3):
+        await stage.send(1, n)
+    await stage.reader()
+    await stage.until_finished()
+    assert [number for _, number in stage.handled] == [0, 0, 0, 1, 2]
+
+
+async def test_a_defect_of_the_reader_does_not_end_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = NoticeReader._read
+    failures = 2
+
+    async def broken(reader: NoticeReader, start: bytes) -> list[tuple[bytes, list[bytes] | None]]:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise KeyError("a defect")
+        return await read(reader, start)
+
+    monkeypatch.setattr(NoticeReader, "_read", broken)
+    await stage.send(1, 1)
+    await stage.reader()
+    await stage.until_handled(1)
 
 
 async def test_a_malformed_notice_is_passed_over(stage: Stage) -> None:
