@@ -43,6 +43,8 @@ OUTBOX_LIMIT = 10_000
 REPLIES_KEPT = 2048
 """For commands that come again, until their deadlines."""
 SOCKET_TIMEOUT = 5.0
+PING_INTERVAL = 2.0
+"""A command channel on which nothing came for so long is asked whether it still is one, and given up if it isn't."""
 _BATCH = 128
 _RETRY_DELAYS = (0.1, 0.2, 0.5, 1.0)
 
@@ -125,10 +127,18 @@ class Control:
         try:
             async with self._redis.pubsub() as pubsub:
                 await pubsub.subscribe(command_channel(self._worker))
+                asked = False
                 while True:
-                    message = await pubsub.get_message(timeout=SOCKET_TIMEOUT)
+                    message = await pubsub.get_message(timeout=PING_INTERVAL)
                     if message is not None:
+                        asked = False
                         await self._message(message)
+                    elif asked:
+                        raise TimeoutError("nothing comes on the command channel")
+                    else:
+                        # A connection that went away without a word would never bring anything again.
+                        asked = True
+                        await pubsub.ping()
         finally:
             # Who hears no commands must not be given meetings: no heartbeat until subscribed again.
             self._registered.clear()

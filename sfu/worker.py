@@ -37,6 +37,8 @@ from sfu.ticker import Ticker
 DRAIN_POLL = 0.2
 CATCH_UP_US = 5_000
 """Of each 20 ms tick, what new offers, and closing what has ended, may take in all meetings together."""
+STALLED_US = 3_000_000
+"""A worker whose looks at its peers are so far apart was stopped itself, and finds out first who is still there."""
 
 log = structlog.get_logger(__name__)
 
@@ -93,6 +95,7 @@ class Worker:
         self._now = asyncio.Event()
         self._ticker = self._schedule()
         self._media_in = 0
+        self._expired_us = now_us()
 
     async def serve(self) -> None:
         """Forward media and carry out commands until drained or stopped."""
@@ -208,6 +211,10 @@ class Worker:
                     self._ticker.hurry()
 
     def _expire(self, now: int) -> None:
+        stalled = now - self._expired_us > STALLED_US
+        self._expired_us = now
+        if stalled:
+            return  # nobody was silent, we were deaf: what came meanwhile has not been read yet
         with self._guard.over("expiry"):
             self.endpoint.expire(now, int(self._settings.peer_timeout * 1_000_000))
         for session in self.meetings:

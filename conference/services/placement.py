@@ -78,6 +78,7 @@ class Placement:
         except DomainError as error:
             _log.warning("workers_unknown", error=error.message)
             return None
+        self._given = {worker: given for worker, given in self._given.items() if worker in records}
         best = least_loaded(
             self._as_of_now(record) for record in records.values() if record.id != other_than
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Callable
 from uuid import uuid4
@@ -21,7 +23,7 @@ from redis import asyncio as aioredis
 
 from schemas import sfu as wire
 from sfu.port import PythonPath
-from sfu.worker import Worker
+from sfu.worker import Worker, now_us
 
 Join = Callable[[], Participant]
 
@@ -141,6 +143,17 @@ async def test_commands_for_what_is_not_there(controller: Controller) -> None:
     assert await controller.call(wire.CloseMeeting()) == wire.Done()
 
 
+async def test_a_worker_that_was_stopped_itself_takes_nobody_for_silent(
+    worker: Worker, join: Join
+) -> None:
+    await join().join_audio()
+    await until(lambda: worker.leftovers()["transports"] == 1)
+    worker._expire(now_us() + 60_000_000)
+    assert worker.leftovers()["transports"] == 1
+    worker._expire(now_us() + 61_000_000)
+    assert worker.leftovers()["transports"] == 0, "who says nothing for the next second is silent"
+
+
 async def test_a_draining_worker_ends_when_its_meetings_have(redis_url: str) -> None:
     async with (
         running_worker(redis_url) as worker,
@@ -171,6 +184,22 @@ async def test_a_draining_worker_ends_when_its_meetings_have(redis_url: str) -> 
             await alice.close()
             await bob.close()
     assert await record(redis_url, worker.id) is None
+
+
+async def test_a_command_channel_that_went_silent_is_given_up(private_valkey) -> None:  # type: ignore[no-untyped-def]
+    """As when the other end is cut off from the network: no connection is closed, nothing comes."""
+    server = private_valkey()
+    async with running_worker(server.url) as worker:
+        assert worker.control._registered.is_set()
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            await until(lambda: not worker.control._registered.is_set(), within=8)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        async with asyncio.timeout(patient(8)):
+            await worker.registered()
+        async with controlling(server.url, worker) as controller:
+            assert await controller.call(wire.OpenMeeting()) == wire.Done()
 
 
 async def test_redis_coming_back_finds_the_worker_again(private_valkey) -> None:  # type: ignore[no-untyped-def]
