@@ -12,6 +12,8 @@ from uuid import UUID
 _SCHEME = "sip:"
 _FOCUS = ";gruu;opaque=app:conf:focus:id:"
 _CONFERENCE = "conf:"
+_NEVER = frozenset(' <>",;?')
+"""What an address has nowhere; a colon it has before a port alone."""
 
 
 class Addressed(Protocol):
@@ -29,20 +31,31 @@ def uri_of(user: Addressed, domain: str) -> str:
 
 
 def address_of(user: Addressed, domain: str) -> str:
-    return user.email.lower() or f"{user.id}@{domain}"
+    """An e-mail address that can't stand in a URI is as none: identity providers say what they like."""
+    email = user.email.lower()
+    return email if _is_address(email) else f"{user.id}@{domain}"
 
 
 def address(uri: str) -> str:
-    """The address in a person's URI, in lower case; the scheme may be missing, parameters are dropped.
+    """The address in a person's URI, in lower case; the scheme and angle brackets may be missing, parameters are
+    dropped.
 
     Raises ValueError for what is no address.
     """
-    text = uri.strip().lower().removeprefix(_SCHEME)
-    found = text.partition(";")[0].partition("?")[0]
-    name, at, domain = found.partition("@")
-    if not (name and at and domain) or "@" in domain or not found.isprintable() or " " in found:
+    text = uri.strip().lower()
+    if text.startswith("<") and text.endswith(">"):
+        text = text[1:-1]
+    found = text.removeprefix(_SCHEME).partition(";")[0].partition("?")[0]
+    if not _is_address(found):
         raise ValueError(f"{uri!r} is not a SIP URI, as sip:alice@example.com")
     return found
+
+
+def _is_address(text: str) -> bool:
+    name, at, domain = text.partition("@")
+    return bool(name and at and domain and text.isprintable()) and not (
+        _NEVER.intersection(text) or "@" in domain or ":" in name
+    )
 
 
 def user_id(address: str, domain: str) -> UUID | None:

@@ -99,7 +99,7 @@ async def cards(conn: Connection, ids: Collection[UUID]) -> list[Card]:
 
 async def cards_at(conn: Connection, emails: Collection[str], ids: Collection[UUID]) -> list[Card]:
     """Those with one of the e-mail addresses (in lower case), of several the one we knew first; and those with one
-    of the ids and no e-mail address."""
+    of the ids."""
     rows = await conn.fetch(
         f"""select * from (
                 {_CARD} join (
@@ -107,7 +107,7 @@ async def cards_at(conn: Connection, emails: Collection[str], ids: Collection[UU
                     order by lower(email), created_at, id
                 ) as first using (id)
             ) as named
-            union all {_CARD} where id = any($2) and email = ''""",
+            union all {_CARD} where id = any($2)""",
         list(emails),
         list(ids),
     )

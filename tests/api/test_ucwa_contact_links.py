@@ -93,6 +93,40 @@ async def test_colleagues_are_contacts(api: Api, xml: bool) -> None:
     assert told["Bob"].keys() >= CONTACT
 
 
+@pytest.mark.parametrize(
+    "email", ["bob", "bob smith@example.com", "b;ob@example.com", "a@b@c", "<b>"]
+)
+async def test_an_address_that_is_none_costs_nobody_else_anything(api: Api, email: str) -> None:
+    """Identity providers say what they like; who comes with that has an address that is made of their id."""
+    alice = await visit(api, "alice", "example")
+    online = await alice.program.get(alice.conversation.link("onlineMeeting"))
+    bob = user_named("bob", org="example", email=email)
+    token = issue(SECRET, user=bob, now=datetime.now(UTC), lifetime=timedelta(hours=1))
+    program = Program(api, "bob", token)
+    await program.start()
+    bobs = await joined(program, online.json["onlineMeetingUri"])
+    address = f"{bob.id}@127.0.0.1"
+    assert (await program.follow("me", "self")).json["uri"] == f"sip:{address}"
+    (added,) = [
+        event
+        for event in await alice.program.events()
+        if event["type"] == "added" and event["link"].get("title") == "Bob" and "in" not in event
+    ]
+    shown = added["_embedded"]["participant"]
+    assert shown["uri"] == f"sip:{address}"
+    contact = await alice.program.get(shown["_links"]["contact"]["href"])
+    assert (contact.status, contact.json["name"]) == (200, "Bob")
+    assert len(await people(alice)) == 2
+    own = await program.get(bobs.link("localParticipant"))
+    assert own.json["uri"] == f"sip:{address}"
+    scheduled_by_bob = await scheduled(program, accessLevel="Everyone")
+    theirs = await joined(alice.program, scheduled_by_bob)
+    organized = await alice.program.get(theirs.link("onlineMeeting"))
+    assert organized.json["organizerUri"] == f"sip:{address}"
+    invited = await scheduled(alice.program, accessLevel="Invited", attendees=[f"sip:{address}"])
+    assert (await joined(program, invited)).json["state"] == "Conferenced"
+
+
 async def test_numbers_that_a_card_shows(api: Api) -> None:
     """To those who find the card, and as long as it shows them; in the resource as in the event."""
     bob = Program(api, "bob", token_of("bob", "example"))

@@ -24,6 +24,7 @@ from ucwa_meeting import (
 from ucwa_rig import Answer, Program, running_ucwa, told
 
 from conference.tokens import TokenUser, issue
+from schemas import sfu
 
 ALICE_ENTERED = [
     *ENTERED,
@@ -526,6 +527,26 @@ async def test_microphones_are_muted_by_links(alice: Program, bob: Program, work
     assert not {"muteAudio", "unmuteAudio"} & set(theirs.json["_links"])
     for act in ("muteAudio", "unmuteAudio"):
         assert (await bob.post(f"{theirs.href}/{act}")).status == 403
+    assert (await alice.delete(hers.href)).status == 204
+
+
+async def test_the_worker_is_told_who_is_muted(
+    alice: Program, bob: Program, worker: Worker
+) -> None:
+    uri = await scheduled(alice, accessLevel="Everyone")
+    hers, his = await joined(alice, uri), await joined(bob, uri)
+    channels = (await bob.get(his.link("mediaNegotiation"))).embedded("mediaChannel")
+    (offer,) = [one["_links"]["offer"]["href"] for one in channels if one["channel"] == "audio"]
+    assert (await bob.call("PUT", offer, {"sdp": "v=0 offer"})).status == 204
+    own = (await bob.get(his.link("localParticipant"))).link("participantAudio")
+    assert (await bob.post(f"{own}/unmuteAudio")).status == 204
+    bobs = f"{alice.application.partition('?')[0]}{own.partition('/communication')[1]}"
+    assert (await alice.post(f"{bobs}{own.partition('/communication')[2]}/muteAudio")).status == 204
+    assert [body.enabled for body in worker.asked(sfu.SetAudio)] == [True, False]
+    worker.reply = lambda command: sfu.Failed(code="internal", reason="because")
+    refused = await bob.post(f"{own}/unmuteAudio")
+    assert (refused.status, refused.json["code"]) == (503, "ServiceUnavailable")
+    assert (await bob.get(own)).json["audioMuted"] is True, "as it was"
     assert (await alice.delete(hers.href)).status == 204
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from conference.api.ucwa.conversation_news import NEWS, told
 from conference.api.ucwa.news import News
@@ -237,6 +238,25 @@ def test_a_batch_renders_the_same_each_time(sample: Event) -> None:
     first = news.of([encoded], APPLICATION)
     assert first == news.of([encoded], APPLICATION)
     assert first
+
+
+def test_an_event_that_raises_is_passed_over() -> None:
+    """Every poll reads it again until it is acknowledged: it would end the channel."""
+
+    def raises(event: Event, application: Application) -> list[NewsItem]:
+        raise ValueError("nobody thought of this")
+
+    broken = News([{**NEWS, CommunicationChanged: raises}])
+    encoded = [msgspec.json.encode(sample) for sample in SAMPLES]
+    with capture_logs() as logs:
+        for _ in range(2):
+            found = broken.of(encoded, APPLICATION)
+            assert found == News([NEWS]).of([encoded[0], *encoded[2:]], APPLICATION)
+    assert [entry["event"] for entry in logs] == ["ucwa_event_passed_over"], "once"
+    other = b'{"type": "UCWA_CONVERSATION", "steps": 5}'
+    assert News([NEWS]).of([other, encoded[2]], APPLICATION) == News([NEWS]).of(
+        [encoded[2]], APPLICATION
+    )
 
 
 def test_offers_and_answers_of_different_connections_are_kept_apart() -> None:

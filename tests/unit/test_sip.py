@@ -30,6 +30,22 @@ def test_people() -> None:
 
 
 @pytest.mark.parametrize(
+    "email", ["bob", "b ob@x", "b;ob@x", "b?ob@x", "a@b@c", "<b@x>", "sip:b@x", "b@", "\x00@x"]
+)
+def test_an_email_that_is_no_address_is_as_none(email: str) -> None:
+    assert sip.uri_of(Person(email=email), "parley.example") == f"sip:{ID}@parley.example"
+
+
+@given(st.text(max_size=30))
+def test_every_uri_of_a_person_is_read_back(email: str) -> None:
+    person = Person(email=email)
+    uri = sip.uri_of(person, "parley.example")
+    assert sip.address(uri) == sip.address_of(person, "parley.example")
+    focus = sip.focus_uri(uri, "AB12CD34")
+    assert sip.parse_focus(focus) == (sip.address(uri), "AB12CD34")
+
+
+@pytest.mark.parametrize(
     ("uri", "expected"),
     [
         ("sip:alice@example.com", "alice@example.com"),
@@ -37,15 +53,21 @@ def test_people() -> None:
         (" alice@example.com ", "alice@example.com"),
         ("sip:alice@example.com;transport=tls", "alice@example.com"),
         ("sip:alice@example.com?subject=x", "alice@example.com"),
+        ("<sip:alice@example.com>", "alice@example.com"),
+        ("<sip:alice@example.com;transport=tls>", "alice@example.com"),
+        ("sip:alice@example.com:5061", "alice@example.com:5061"),
+        ("sip:o'brien+x@example.com", "o'brien+x@example.com"),
     ],
 )
 def test_addresses(uri: str, expected: str) -> None:
     assert sip.address(uri) == expected
 
 
-@pytest.mark.parametrize(
-    "uri", ["", "sip:", "alice", "sip:@example.com", "sip:alice@", "a b@c", "a@b@c", "a\x00@b"]
-)
+NO_ADDRESSES = ["", "sip:", "alice", "sip:@example.com", "sip:alice@", "a b@c", "a@b@c", "a\x00@b"]
+NO_ADDRESSES += ["mailto:a@b", "tel:+1@b", "<a@b", '"a"@b', "a,b@c", "<<a@b>>"]
+
+
+@pytest.mark.parametrize("uri", NO_ADDRESSES)
 def test_no_addresses(uri: str) -> None:
     with pytest.raises(ValueError, match="is not a SIP URI"):
         sip.address(uri)

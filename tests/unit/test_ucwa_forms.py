@@ -329,7 +329,9 @@ def test_other_types_are_not_read(content_type: str) -> None:
 
 
 def test_an_empty_body_has_no_type() -> None:
-    assert list(body_inputs(b"", "").items()) == []
+    for body in (b"", b"\r\n", b"  \t"):
+        assert list(body_inputs(body, "").items()) == []
+    assert list(body_inputs(b"null", "application/json").items()) == []
 
 
 # --- resources --------------------------------------------------------------------------------

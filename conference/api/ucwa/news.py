@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
+import structlog
 
 from conference.api.ucwa.resource import NewsItem, Target
 from conference.domain.application import Application
@@ -14,6 +15,9 @@ from schemas.events import Event
 # A renderer takes the one event type it is filed under, which a mapping's type cannot say: hence Any.
 Renderer: TypeAlias = Callable[[Any, Application], list[NewsItem]]
 Renderers: TypeAlias = Mapping[type[Event], Renderer]
+
+
+_log = structlog.get_logger(__name__)
 
 
 class _Tagged(msgspec.Struct):
@@ -25,6 +29,7 @@ class News:
 
     def __init__(self, parts: Iterable[Renderers]) -> None:
         """Each of `parts` renders event types of its own; what nobody renders is left out."""
+        self._reported: set[Renderer] = set()
         self._tag = msgspec.json.Decoder(_Tagged)
         self._known: dict[str, tuple[msgspec.json.Decoder[Event], Renderer]] = {}
         for part in parts:
@@ -43,7 +48,18 @@ class News:
         if known is None:
             return []
         decoder, renderer = known
-        return renderer(decoder.decode(event), application)
+        try:
+            return renderer(decoder.decode(event), application)
+        except Exception:  # it would be read anew by every poll, and the channel end with it
+            self._report(known)
+            return []
+
+    def _report(self, known: tuple[msgspec.json.Decoder[Event], Renderer]) -> None:
+        """Once for each renderer: what is wrong with one event is so with many."""
+        if known[1] in self._reported:
+            return
+        self._reported.add(known[1])
+        _log.exception("ucwa_event_passed_over")
 
 
 def merged(items: Sequence[NewsItem]) -> list[NewsItem]:

@@ -50,6 +50,8 @@ def inputs(body: bytes) -> tuple[Mapping[str, Given], Collection[str]]:
         raise _failure("the body is nested too deep") from None
     except (msgspec.DecodeError, UnicodeDecodeError, JSONDecodeError) as error:
         raise _failure(f"the body is not JSON: {error}") from None
+    if found is None:  # what some clients make of no inputs
+        return {}, ()
     if not isinstance(found, dict):
         raise _failure("the body must be a JSON object")
     if len(found) > _NAMES_MOST:

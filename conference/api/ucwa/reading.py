@@ -16,8 +16,8 @@ _UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def body_inputs(body: bytes, content_type: str) -> Inputs:
-    """None at all out of an empty body. Raises BadRequest, UnsupportedMediaType."""
-    if not body:
+    """None at all out of an empty body, or a blank one. Raises BadRequest, UnsupportedMediaType."""
+    if not body.strip():
         return Inputs()
     if negotiate.syntax_of(content_type) == "xml":
         return _checked(read_xml.inputs(body))

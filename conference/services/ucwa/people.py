@@ -47,11 +47,12 @@ class Directory:
             seen_from = await self._org(conn, viewer)
             ids = [sip.user_id(address, self._domain) for address in addresses]
             found = await users.cards_at(conn, addresses, [each for each in ids if each])
-        return {
+        by_address = {
             self.address_of(card): card
             for card in found
             if seen_from is None or card.user.org == seen_from
         }
+        return {address: card for address, card in by_address.items() if address in addresses}
 
     async def search(self, viewer: UUID, text: str, limit: int) -> tuple[list[Card], bool]:
         """At most `limit`, and whether there are more."""

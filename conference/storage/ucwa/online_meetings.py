@@ -12,6 +12,7 @@ import asyncpg
 from conference.domain import sip
 from conference.domain.online_meeting import Announcement, Details, Switch
 from conference.storage.meetings import Connection
+from conference.storage.users import User
 
 _COLUMNS = """meeting_id, owner_id, online_meeting_id, conference_id, assigned, adhoc, lasting,
     description, entry_exit_announcement, phone_user_admission"""
@@ -78,15 +79,15 @@ async def users_at(
     """Whom we know at these addresses, which are in lower case. Several users may have the same one."""
     ids = [owner for address in addresses if (owner := sip.user_id(address, domain))]
     rows = await conn.fetch(
-        """select id, lower(email) as email from users
-           where lower(email) = any($1) or (email = '' and id = any($2))""",
+        "select id, name, email from users where lower(email) = any($1) or id = any($2)",
         list(addresses),
         ids,
     )
     found: dict[str, set[UUID]] = defaultdict(set)
     for row in rows:
-        found[row["email"] or f"{row['id']}@{domain}"].add(row["id"])
-    return {address: frozenset(users) for address, users in found.items()}
+        user = User(id=row["id"], name=row["name"], email=row["email"])
+        found[sip.address_of(user, domain)].add(user.id)
+    return {address: frozenset(users) for address, users in found.items() if address in addresses}
 
 
 def _details(row: asyncpg.Record) -> Details:
