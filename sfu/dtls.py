@@ -29,6 +29,7 @@ from aiortc.rtcicetransport import RTCIceTransport
 from OpenSSL import SSL
 from pylibsrtp import Session as SrtpSession
 
+from schemas.sfu import Loss
 from sfu import dtls_records
 from sfu.dtls_records import RecordKeys
 from sfu.path import SrtpKeys
@@ -38,7 +39,7 @@ QUEUE = 32
 """Datagrams that wait for the handshake; a flight has fewer than ten."""
 MAX_REPEATS = 32
 """Our last flight is not sent more often; in four minutes, which it may be asked for, timers run out less often."""
-MISTAKEN = "the DTLS certificate is none of those that a=fingerprint names"
+MISTAKEN = Loss.WRONG_CERTIFICATE.value
 _LARGEST = 1 << 14
 
 Role = Literal["client", "server"]

@@ -21,7 +21,7 @@ from media_rig import (
     until,
 )
 
-from schemas.sfu import AudioConnected, ConnectionLost, Failed, OfferVideo, VideoLive
+from schemas.sfu import AudioConnected, ConnectionLost, Failed, Loss, OfferVideo, VideoLive
 from sfu.worker import Worker
 
 Join = Callable[[], Participant]
@@ -191,7 +191,7 @@ async def test_another_certificate_than_the_offered_one_is_refused(
         webrtc.RTCSessionDescriptionInit(type="answer", sdp=answer)
     )
     lost = await controller.notice(ConnectionLost, user=alice.user)
-    assert lost.reason == "DTLS handshake failed"
+    assert lost.reason == Loss.WRONG_CERTIFICATE
     assert not controller.seen(VideoLive)
     await until(lambda: not any(worker.leftovers().values()), what="all tables empty")
     connection.close()
