@@ -6,6 +6,7 @@ We make these offers, with one outstanding at a time; the client answers with wh
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal
 from uuid import UUID
 
@@ -19,8 +20,8 @@ from sfu.sdp.codecs import CodecKey
 from sfu.sdp.local import PROTOCOL, LocalCodec, Rejected, Section, Stream
 from sfu.sdp.remote import RemoteDescription, RemoteMedia
 
-MAX_LINES = 200
-"""Video m-lines of one viewer; browsers get slow long before."""
+MAX_LINES = 100
+"""Video m-lines of one viewer: its answer is not to be too long (`schemas.descriptions.ANSWER`)."""
 
 _FEEDBACK = ("nack", "nack pli", "ccm fir")
 
@@ -193,6 +194,7 @@ def stream_id(user: UUID, kind: str) -> str:
     return f"{user}/{kind}"
 
 
+@lru_cache(maxsize=256)
 def _offered_codecs(keys: frozenset[CodecKey]) -> tuple[LocalCodec, ...]:
     written: list[LocalCodec] = []
     for key, offered in codecs.VIDEO_OFFER.items():

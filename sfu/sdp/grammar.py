@@ -1,7 +1,8 @@
 """Taking a description apart: sections, attributes, numbers. What is in them is `sfu.sdp.remote`'s part.
 
 One pass over the lines, so the cost grows with their number alone. A line that nobody asks for is passed over, as
-RFC 8866 section 5 wants it of types and section 5.13 of attributes.
+RFC 8866 section 5 wants it of types and section 5.13 of attributes. The m-lines of a large description repeat each
+other: what is the same is read once, and only so many lines that differ.
 """
 
 from __future__ import annotations
@@ -17,20 +18,28 @@ DIRECTIONS = frozenset({"sendrecv", "sendonly", "recvonly", "inactive"})
 
 _FLAGS = DIRECTIONS | {"bundle-only", "rtcp-mux", "rtcp-rsize", "extmap-allow-mixed"}
 _VALUES = frozenset(
-    {"fingerprint", "ice-ufrag", "ice-pwd", "setup", "group", "mid", "extmap", "rtpmap", "fmtp"}
+    {"fingerprint", "ice-ufrag", "ice-pwd", "setup", "group", "extmap", "rtpmap", "fmtp"}
     | {"rtcp-fb", "ssrc", "ssrc-group"}
 )
 """What is read. Candidates are not: a lite agent learns addresses from checks (RFC 8445 section 7.3.1.3)."""
 
 
+MOST_READ = 1280
+"""Lines and format parameters that are read of all m-lines together, those that repeat another m-line's aside."""
+
+
 class Section:
-    """An m-line's value, and its attributes; of the session the m-line is empty."""
+    """An m-line's value, its mid and its attributes, which it shares with every m-line that has the same.
 
-    __slots__ = ("attributes", "media")
+    Of the session, value and mid are empty.
+    """
 
-    def __init__(self, media: str) -> None:
+    __slots__ = ("attributes", "media", "mid")
+
+    def __init__(self, media: str, mid: str, attributes: Attributes) -> None:
         self.media = media
-        self.attributes: Attributes = {}
+        self.mid = mid
+        self.attributes = attributes
 
     def all(self, name: str) -> list[str]:
         return self.attributes.get(name, [])
@@ -42,25 +51,45 @@ class Section:
     def has(self, name: str) -> bool:
         return name in self.attributes
 
+    @property
+    def is_read(self) -> bool:
+        return self.attributes is not UNREAD
 
-def sections(text: str) -> list[Section]:
+
+UNREAD: Attributes = {}
+"""The attributes of an m-line that would have been too much."""
+
+
+def sections(text: str) -> tuple[Section, list[Section]]:
     """The session's section and those of the m-lines, in order. A single newline ends a line too (RFC 8866, 5)."""
-    current = Section("")
-    found = [current]
-    attributes = current.attributes
+    head, *parts = text.split("\nm=")
+    read: dict[str, Attributes] = {}
+    left = MOST_READ
+    found = []
+    for part in parts:
+        media, _, body = part.partition("\n")
+        # The one line in which m-lines always differ.
+        before, _, rest = f"\n{body}".partition("\na=mid:")
+        mid, _, after = rest.partition("\n")
+        key = f"{before}\n{after}"
+        attributes = read.get(key)
+        if attributes is None:
+            left -= key.count("\n") + key.count(";")
+            attributes = read[key] = _attributes(key) if left >= 0 else UNREAD
+        found.append(Section(media.rstrip(), mid.strip(), attributes))
+    return Section("", "", _attributes(head)), found
+
+
+def _attributes(text: str) -> Attributes:
+    found: Attributes = {}
     for line in text.split("\n"):
-        kind = line[:2]
-        if kind == "a=":
-            name, colon, value = line.rstrip()[2:].partition(":")
-            if colon and name in _VALUES:
-                attributes.setdefault(name, []).append(value)
-            elif not colon and name in _FLAGS:
-                key = DIRECTION if name in DIRECTIONS else name
-                attributes.setdefault(key, []).append(name)
-        elif kind == "m=":
-            current = Section(line.rstrip()[2:])
-            found.append(current)
-            attributes = current.attributes
+        if line[:2] != "a=":
+            continue
+        name, colon, value = line.rstrip()[2:].partition(":")
+        if colon and name in _VALUES:
+            found.setdefault(name, []).append(value)
+        elif not colon and name in _FLAGS:
+            found.setdefault(DIRECTION if name in DIRECTIONS else name, []).append(name)
     return found
 
 

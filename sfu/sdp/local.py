@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 import msgspec
 
@@ -102,7 +103,7 @@ def render(
 
 
 def _section(section: Section, transport: LocalTransport) -> list[str]:
-    payload_types = " ".join(str(codec.payload_type) for codec in section.codecs)
+    payload_types, codecs = _codecs(section.codecs)
     host, port = transport.candidates[0][:2]
     lines = [
         f"m={section.kind} {port} {section.protocol} {payload_types}",
@@ -117,8 +118,8 @@ def _section(section: Section, transport: LocalTransport) -> list[str]:
     lines += [f"a={section.direction}", "a=rtcp-mux"]
     if section.reduced_size:
         lines.append("a=rtcp-rsize")
-    for codec in section.codecs:
-        lines += _codec(codec)
+    if codecs:
+        lines.append(codecs)
     if section.stream:
         lines += _stream(section.stream)
     return lines
@@ -149,6 +150,13 @@ def _candidate(index: int, address: Address) -> str:
     # RFC 8445 section 5.1.2.1: type preference 126 for host, then our order, then the component.
     priority = (126 << 24) + ((65535 - index) << 8) + 255
     return f"a=candidate:{index + 1} 1 udp {priority} {address[0]} {address[1]} typ host"
+
+
+@lru_cache(maxsize=64)
+def _codecs(codecs: tuple[LocalCodec, ...]) -> tuple[str, str]:
+    """Payload types and lines. The m-lines of an offer are a hundred at times, and nearly all alike in this."""
+    payload_types = " ".join(str(codec.payload_type) for codec in codecs)
+    return payload_types, "\r\n".join(line for codec in codecs for line in _codec(codec))
 
 
 def _codec(codec: LocalCodec) -> list[str]:

@@ -28,7 +28,6 @@ _PROTOCOLS = frozenset(
 """All are taken for DTLS-SRTP with feedback (RFC 8829 section 5.1.2)."""
 
 _MID = re.compile(r"[!-~]{1,64}")
-_MEDIA = re.compile(r"[!-~]+( [!-~]+){3,}")
 _ICE_UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
 _ICE_PWD = re.compile(r"[A-Za-z0-9+/]{22,256}")
 _DIGESTS = {
@@ -124,7 +123,7 @@ def parse(text: str, bounds: Bounds = OFFER) -> RemoteDescription:
         raise ValueError(too_much)
     if text.partition("\n")[0].rstrip() != "v=0":
         raise ValueError("does not begin with v=0")
-    session, *media = sections(text)
+    session, media = sections(text)
     if not media:
         raise ValueError("no m-line")
     groups = _groups(session)
@@ -153,53 +152,65 @@ def _bundles(groups: list[list[str]], mids: set[str]) -> tuple[tuple[str, ...], 
     return tuple(found)
 
 
+class _Attributes(msgspec.Struct, frozen=True, kw_only=True):
+    """What the attributes of an m-line say; names as in RemoteMedia."""
+
+    direction: Direction
+    extensions: dict[str, int]
+    extension_directions: dict[str, Direction]
+    mixed_extensions: bool
+    mux: bool
+    reduced_size: bool
+    ssrc: int | None
+    rtx_ssrc: int | None
+    transport: RemoteTransport | str
+
+
 class _Reader:
-    """Reads the m-lines of one description, in order. What sections have in common is read once."""
+    """Reads the m-lines of one description, in order. What they have in common is read once."""
 
     def __init__(self, session: Section, bundled: frozenset[str]) -> None:
         self._session = session
         self._bundled = bundled
         self.mids: set[str] = set()
-        self._codecs: dict[tuple[str, ...], tuple[RemoteCodec, ...]] = {}
-        self._extensions: dict[tuple[str, ...], tuple[dict[str, int], dict[str, Direction]]] = {}
-        self._transports: dict[tuple[str | None, ...], RemoteTransport | str] = {}
+        self._attributes: dict[int, _Attributes] = {}
+        self._codecs: dict[tuple[int, str], tuple[RemoteCodec, ...]] = {}
 
     def media(self, section: Section, place: int) -> RemoteMedia:
         """Raises ValueError for an m-line that no answer could repeat."""
-        if not _MEDIA.fullmatch(section.media):
-            raise ValueError(f"m-line {place} is not m=MEDIA PORT PROTOCOL FORMATS")
-        kind, port, protocol, *formats = section.media.split(" ")
-        mid, fault = self._mid(section)
+        kind, port, protocol, formats = _m_line(section.media, place)
+        mid, fault = self._mid(section.mid)
         known = number(port, 65535)
         if known is None:
             fault = "its port is not a number"
         elif protocol not in _PROTOCOLS:
             fault = "its protocol is not RTP over DTLS"
-        uris, directions = self._extensions_of(section)
-        ssrc, rtx_ssrc = _ssrcs(section)
+        elif not section.is_read:
+            fault = "with it, too many lines differ from m-line to m-line"
+        attributes = self._attributes_of(section)
         return RemoteMedia(
             place=place,
             kind=kind,
             protocol=protocol,
-            formats=tuple(formats),
+            formats=tuple(formats.split(" ")),
             mid=mid,
-            rejected=known == 0 and not self._bundle_only(section, mid),
+            # Bundle-only in a group, port 0 is no rejection (RFC 9143 section 6).
+            rejected=known == 0 and not (section.has("bundle-only") and mid in self._bundled),
             fault=fault,
-            direction=_direction(section, self._session),
+            direction=attributes.direction,
             codecs=self._codecs_of(section, formats),
-            extensions=uris,
-            extension_directions=directions,
-            mixed_extensions=section.has("extmap-allow-mixed"),
-            mux=section.has("rtcp-mux"),
-            reduced_size=section.has("rtcp-rsize"),
-            ssrc=ssrc,
-            rtx_ssrc=rtx_ssrc,
-            transport=self._transport_of(section),
+            extensions=attributes.extensions,
+            extension_directions=attributes.extension_directions,
+            mixed_extensions=attributes.mixed_extensions,
+            mux=attributes.mux,
+            reduced_size=attributes.reduced_size,
+            ssrc=attributes.ssrc,
+            rtx_ssrc=attributes.rtx_ssrc,
+            transport=attributes.transport,
         )
 
-    def _mid(self, section: Section) -> tuple[str, str]:
+    def _mid(self, mid: str) -> tuple[str, str]:
         """The mid, or why it is none."""
-        mid = (section.first("mid") or "").strip()
         if not mid:
             return "", ""
         if not _MID.fullmatch(mid):
@@ -209,35 +220,54 @@ class _Reader:
         self.mids.add(mid)
         return mid, ""
 
-    def _bundle_only(self, section: Section, mid: str) -> bool:
-        """Port 0 is then no rejection (RFC 9143 section 6)."""
-        return section.has("bundle-only") and mid in self._bundled
-
-    def _codecs_of(self, section: Section, formats: list[str]) -> tuple[RemoteCodec, ...]:
-        parts = (formats, *(section.all(name) for name in ("rtpmap", "fmtp", "rtcp-fb")))
-        text = tuple("\n".join(part) for part in parts)
-        found = self._codecs.get(text)
+    def _codecs_of(self, section: Section, formats: str) -> tuple[RemoteCodec, ...]:
+        key = id(section.attributes), formats
+        found = self._codecs.get(key)
         if found is None:
-            found = self._codecs[text] = payloads.codecs(section, formats)
+            found = self._codecs[key] = payloads.codecs(section, formats.split(" "))
         return found
 
-    def _extensions_of(self, section: Section) -> tuple[dict[str, int], dict[str, Direction]]:
-        lines = tuple(section.all("extmap") or self._session.all("extmap"))
-        found = self._extensions.get(lines)
+    def _attributes_of(self, section: Section) -> _Attributes:
+        found = self._attributes.get(id(section.attributes))
         if found is None:
-            found = self._extensions[lines] = _extensions(lines)
+            found = self._attributes[id(section.attributes)] = self._read(section)
         return found
 
-    def _transport_of(self, section: Section) -> RemoteTransport | str:
-        # The session's count where the m-line has none of its own: RFC 8839 section 5.4, RFC 8122 section 5.
+    def _read(self, section: Section) -> _Attributes:
         session = self._session
-        ufrag, password, setup = (section.first(n) or session.first(n) for n in _TRANSPORT)
-        fingerprints = section.all("fingerprint") or session.all("fingerprint")
-        values = (ufrag, password, setup, *fingerprints)
-        found = self._transports.get(values)
-        if found is None:
-            found = self._transports[values] = _transport(ufrag, password, setup, fingerprints)
-        return found
+        uris, directions = _extensions(section.all("extmap") or session.all("extmap"))
+        ssrc, rtx_ssrc = _ssrcs(section)
+        return _Attributes(
+            direction=_direction(section, session),
+            extensions=uris,
+            extension_directions=directions,
+            mixed_extensions=section.has("extmap-allow-mixed"),
+            mux=section.has("rtcp-mux"),
+            reduced_size=section.has("rtcp-rsize"),
+            ssrc=ssrc,
+            rtx_ssrc=rtx_ssrc,
+            transport=_transport_of(section, session),
+        )
+
+
+def _m_line(text: str, place: int) -> list[str]:
+    """Its four fields; the last are the formats. By hand, as an m-line may have a hundred of them."""
+    fields = text.split(" ", 3)
+    if (
+        len(fields) < 4
+        or "" in fields
+        or "  " in text
+        or not (text.isascii() and text.isprintable())
+    ):
+        raise ValueError(f"m-line {place} is not m=MEDIA PORT PROTOCOL FORMATS")
+    return fields
+
+
+def _transport_of(section: Section, session: Section) -> RemoteTransport | str:
+    # The session's count where the m-line has none of its own: RFC 8839 section 5.4, RFC 8122 section 5.
+    ufrag, password, setup = (section.first(n) or session.first(n) for n in _TRANSPORT)
+    fingerprints = section.all("fingerprint") or session.all("fingerprint")
+    return _transport(ufrag, password, setup, fingerprints)
 
 
 _TRANSPORT = ("ice-ufrag", "ice-pwd", "setup")
