@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
+from schemas.descriptions import ANSWER, OFFER
 from schemas.terms import (
     JoinStatus,
     MeetingType,
@@ -30,7 +31,17 @@ Name = Annotated[
 Moment = Annotated[datetime, Meta(tz=True)]
 """A date and time with its offset, RFC 3339."""
 
-Sdp = Annotated[str, Meta(min_length=1, description="a session description (RFC 8866)")]
+Sdp = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description=(
+            f"a session description (RFC 8866): of an offer at most {OFFER.octets // 1024} KiB, {OFFER.lines} lines "
+            f"and {OFFER.media} m-lines, of an answer {ANSWER.octets // 1024} KiB, {ANSWER.lines} lines and "
+            f"{ANSWER.media} m-lines"
+        ),
+    ),
+]
 
 
 # --- requests -----------------------------------------------------------------------------------

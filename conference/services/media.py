@@ -24,6 +24,7 @@ from conference.errors import (
 from conference.services.changes import Clock, MeetingChanges
 from conference.services.placement import Placement, Where, where_of
 from conference.storage.glances import Seat
+from schemas.descriptions import ANSWER, OFFER, Bounds, excess
 from schemas.events import AudioAnswered, Event, SdpAnswered
 from schemas.sfu import (
     Answered,
@@ -70,6 +71,7 @@ class MediaService:
         """Publish, publish anew, or stop publishing. The answer goes to the participant's channel."""
         if enabled and sdp is None:
             raise BadRequest("sdp: needed to enable a stream", code="sdp_missing")
+        _check_size(sdp or "", OFFER)
         seat = await self._placement.seat(meeting_id, by)
         participant = _participant(seat)
         step = media.SWITCHES[participant.streams(kind), enabled]
@@ -111,6 +113,7 @@ class MediaService:
     # --- what a participant sees --------------------------------------------------------------
 
     async def answer(self, by: UUID, meeting_id: UUID, sdp: str) -> None:
+        _check_size(sdp, ANSWER)
         seat, participant = await self._seated(by, meeting_id)
         user, client = participant.user_id, participant.queue_id
         answer = AnswerInbound(user=user, client=client, sdp=sdp)
@@ -139,6 +142,7 @@ class MediaService:
 
     async def offer_audio(self, by: UUID, meeting_id: UUID, sdp: str) -> None:
         """Enters muted unless the microphone's flag is on: after a move of the media it is again."""
+        _check_size(sdp, OFFER)
         seat, participant = await self._seated(by, meeting_id)
         offer = OfferAudio(user=by, client=participant.queue_id, sdp=sdp, enabled=participant.audio)
         reply, where = await self._placement.call(meeting_id, where_of(seat), offer)
@@ -229,6 +233,12 @@ class MediaService:
 
     async def _tell(self, participant: Participant, event: Event) -> None:
         await self._channels.publish_to(Audience(queues=frozenset((participant.queue_id,))), event)
+
+
+def _check_size(sdp: str, bounds: Bounds) -> None:
+    """Raises BadRequest for more than a worker would read: it shall not even come by."""
+    if too_much := excess(sdp, bounds):
+        raise BadRequest(f"sdp: {too_much}", code="bad_sdp")
 
 
 def _participant(seat: Seat) -> Participant:

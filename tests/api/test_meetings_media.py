@@ -117,6 +117,34 @@ async def test_publishing(room: Room, worker: Worker, kind: str, upper: str) -> 
     assert len(worker.asked(sfu.StopVideo)) == 1, "off already: nothing to do"
 
 
+TOO_MUCH = [
+    ("x" * 70_000, "longer than 64 KiB"),
+    ("\u00e9" * 40_000, "longer than 64 KiB"),
+    ("a=x\r\n" * 2_000, "more than 1536 lines"),
+    ("m=audio 9 RTP/AVP 0" + "\nm=audio 9 RTP/AVP 0" * 60, "more than 48 m-lines"),
+    ("m=audio 9 RTP/AVP 0" + "\na=ssrc:1 x" * 600, "more than 512 lines of one m-line"),
+    ("v=0\nm=audio 9 RTP/AVP" + " 1" * 200, "an m-line with more than 100 formats"),
+    ("a=fmtp:96 " + "\na;b;c" * 900, "more than 1536 format parameters"),
+    ("a=" + "x" * 5_000, "a line of more than 4096 characters"),
+]
+
+
+async def test_a_description_that_is_too_much_does_not_get_to_a_worker(
+    room: Room, worker: Worker
+) -> None:
+    for sdp, reason in TOO_MUCH:
+        switch = {"type": "video", "enabled": True, "sdp": sdp}
+        for path, body in (("/media", switch), ("/audio/offer", {"sdp": sdp})):
+            refused = await room.bob.put(f"{room.path}{path}", body)
+            assert (refused.status, refused.code) == (400, "bad_sdp")
+            assert refused.json["message"] == f"sdp: {reason}"
+    refused = await room.bob.put(f"{room.path}/media/answer", {"sdp": "x" * 400_000})
+    assert (refused.status, refused.code) == (400, "bad_sdp")
+    assert refused.json["message"] == "sdp: longer than 384 KiB"
+    for kind in (sfu.OfferVideo, sfu.OfferAudio, sfu.AnswerInbound):
+        assert not worker.asked(kind)
+
+
 async def test_offering_again_is_answered_again(room: Room, worker: Worker) -> None:
     for sdp in ("first", "second"):
         assert await room.media(room.bob, type="video", enabled=True, sdp=sdp) == 204
