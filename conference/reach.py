@@ -57,8 +57,7 @@ def place(url: str) -> str:
 
 def reason(error: BaseException) -> str:
     """Why, in words."""
-    cause = error if isinstance(error, OSError) else error.__cause__ or error.__context__
-    match cause:
+    match _cause(error):
         case TimeoutError():
             return "no answer in time"
         case socket.gaierror():
@@ -68,6 +67,10 @@ def reason(error: BaseException) -> str:
     return str(error)
 
 
+def _cause(error: BaseException) -> BaseException | None:
+    return error if isinstance(error, OSError) else error.__cause__ or error.__context__
+
+
 def _said(server: Server, configured: str | None, url: str, error: BaseException) -> str:
     setting = f"PARLEY_{server.upper()}_URL"
     if not configured:
@@ -75,7 +78,9 @@ def _said(server: Server, configured: str | None, url: str, error: BaseException
             f"the embedded {_NAMES[server]} does not answer ({reason(error)}): start `parley up` with this "
             f"data directory (PARLEY_DATA_DIR), or set {setting} to a server of yours"
         )
+    there = f"{_NAMES[server]} at {place(url)}"
+    found = f"no {there}" if isinstance(_cause(error), OSError) else f"{there} refuses"
     return (
-        f"{setting}: no {_NAMES[server]} at {place(url)} ({reason(error)}). Start it and let this machine in, "
-        f"or correct {setting}; without it the embedded one of `parley up` is used"
+        f"{setting}: {found} ({reason(error)}). Start it and let this machine in, or correct {setting}; "
+        "without it the embedded one of `parley up` is used"
     )

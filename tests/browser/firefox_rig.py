@@ -13,9 +13,10 @@ import re
 import signal
 import tempfile
 from base64 import b64decode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -142,10 +143,13 @@ _HAS_TEXT = "(text) => document.body.innerText.includes(text)"
 
 
 @asynccontextmanager
-async def running_firefox(program: str) -> AsyncIterator[Firefox]:
-    """Starts one with an empty profile, and ends it."""
+async def running_firefox(
+    program: str, preferences: Mapping[str, bool | int | str] = MappingProxyType({})
+) -> AsyncIterator[Firefox]:
+    """Starts one with an empty profile, and ends it. `preferences` go before `PREFERENCES`."""
+    wanted = PREFERENCES | dict(preferences)
     with tempfile.TemporaryDirectory(prefix="firefox-") as profile:
-        lines = (f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in PREFERENCES.items())
+        lines = (f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in wanted.items())
         (Path(profile) / "user.js").write_text("\n".join(lines))
         command = [program, "--headless", "--no-remote", "--profile", profile]
         process = await asyncio.create_subprocess_exec(

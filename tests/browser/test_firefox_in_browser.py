@@ -20,12 +20,16 @@ pytestmark = [
 ]
 
 
+def program() -> str:
+    found = shutil.which("firefox-esr") or shutil.which("firefox")
+    if found is None:
+        pytest.skip("FIREFOX TESTS SKIPPED: no Firefox here (Debian: apt-get install firefox-esr)")
+    return found
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def firefox() -> AsyncIterator[Firefox]:
-    program = shutil.which("firefox-esr") or shutil.which("firefox")
-    if program is None:
-        pytest.skip("FIREFOX TESTS SKIPPED: no Firefox here (Debian: apt-get install firefox-esr)")
-    async with running_firefox(program) as browser:
+    async with running_firefox(program()) as browser:
         yield browser
 
 
@@ -60,3 +64,16 @@ async def test_firefox_and_chromium_see_and_hear_each_other(
         await one.hears()
     assert await alice.faces() == ["Alice (you)", "Bob"]
     assert alice.errors == bob.errors == []
+
+
+async def test_a_firefox_without_camera_and_microphone_sees_and_hears(
+    host: Host, meeting: Meeting
+) -> None:
+    async with running_firefox(program(), {"media.navigator.streams.fake": False}) as firefox:
+        alice = await host.invite("alice", meeting)
+        bob = await invited(firefox, host, meeting, "bob")
+        await alice.enter()
+        await admit(alice, bob)
+        await bob.sees(alice)
+        await bob.hears()
+        assert bob.errors == []

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from joserfc import jwt
@@ -198,6 +199,15 @@ def test_a_database_that_is_away_is_said_with_its_setting(command: str, tmp_path
     done = parley(*command.split(), data_dir=tmp_path, **servers)
     assert_refused(done, "PARLEY_DATABASE_URL: no PostgreSQL at 127.0.0.1:1 (connection refused)")
     assert "hush" not in done.stderr
+
+
+def test_a_database_that_refuses_is_told_from_one_that_is_away(
+    tmp_path: Path, database_url: str
+) -> None:
+    parts = urlsplit(database_url)
+    unknown = urlunsplit(parts._replace(path="/nosuch"))
+    done = parley("migrate", data_dir=tmp_path, PARLEY_DATABASE_URL=unknown)
+    assert_refused(done, "PARLEY_DATABASE_URL: PostgreSQL at ", 'refuses (database "nosuch"')
 
 
 def test_an_embedded_database_that_no_longer_runs_is_said(tmp_path: Path) -> None:
