@@ -20,7 +20,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 OFFER = Bounds(octets=64 * 1024, lines=1536, media=48, parameters=1536)
 """A browser's camera takes 8 KiB and 150 lines, a microphone with 16 m-lines for others 20 KiB and 600 lines."""
-ANSWER = Bounds(octets=384 * 1024, lines=12_288, media=200, parameters=12_288)
+ANSWER = Bounds(octets=384 * 1024, lines=12_288, media=100, parameters=12_288)
 """To our own offers, which have an m-line for each video: a browser writes 3 KiB and 90 lines for one, and the same
 for all, so that reading it costs no more than an offer.
 """
@@ -40,8 +40,6 @@ def excess(text: str, bounds: Bounds) -> str | None:
         return f"more than {bounds.lines} lines"
     if text.count(";") > bounds.parameters:
         return f"more than {bounds.parameters} format parameters"
-    if max(map(len, text.split("\n"))) > LONGEST_LINE:
-        return f"a line of more than {LONGEST_LINE} characters"
     sections = text.split("\nm=")
     if len(sections) - 1 > bounds.media:
         return f"more than {bounds.media} m-lines"
@@ -54,6 +52,8 @@ def _octets(text: str) -> int:
 
 
 def _excess_of_section(section: str) -> str | None:
+    if len(section) > LONGEST_LINE and max(map(len, section.split("\n"))) > LONGEST_LINE:
+        return f"a line of more than {LONGEST_LINE} characters"
     if section.count("\n") > LONGEST_SECTION:
         return f"more than {LONGEST_SECTION} lines of one m-line"
     # The m-line itself is in front; of the session's section it is v=0.

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from schemas.descriptions import ANSWER
 from schemas.sfu import Feed, OfferedStream
 from sfu.negotiation import Accepted, NewSsrc, first_of_each, rtpmap, rtx, shared
 from sfu.sdp import codecs, extensions
@@ -20,8 +21,8 @@ from sfu.sdp.codecs import CodecKey
 from sfu.sdp.local import PROTOCOL, LocalCodec, Rejected, Section, Stream
 from sfu.sdp.remote import RemoteDescription, RemoteMedia
 
-MAX_LINES = 100
-"""Video m-lines of one viewer: its answer is not to be too long (`schemas.descriptions.ANSWER`)."""
+MAX_LINES = ANSWER.media
+"""Video m-lines of one viewer: what its answer may have, and browsers get slow before."""
 
 _FEEDBACK = ("nack", "nack pli", "ccm fir")
 

@@ -24,7 +24,7 @@ _VALUES = frozenset(
 """What is read. Candidates are not: a lite agent learns addresses from checks (RFC 8445 section 7.3.1.3)."""
 
 
-MOST_READ = 1280
+MOST_READ = 1024
 """Lines and format parameters that are read of all m-lines together, those that repeat another m-line's aside."""
 
 

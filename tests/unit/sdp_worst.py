@@ -107,7 +107,7 @@ def worst(shape: str, kind: str, bounds: Bounds, media: int) -> str:
     mids = [f"{place}" for place in range(media)]
     sections = [
         [
-            f"m={kind} 9 UDP/TLS/RTP/SAVPF " + " ".join(map(str, _formats_of(shape))),
+            f"m={kind} {mid}9 UDP/TLS/RTP/SAVPF " + " ".join(map(str, _formats_of(shape))),
             f"a=mid:{mid}",
             *_TRANSPORT,
         ]
@@ -148,7 +148,7 @@ def crowded(bounds: Bounds, kind: str) -> str:
     numbers = " ".join(map(str, _PAYLOAD_TYPES[:MOST_FORMATS]))
     sections = [
         [
-            f"m={kind} 9 UDP/TLS/RTP/SAVPF {numbers}",
+            f"m={kind} {mid}9 UDP/TLS/RTP/SAVPF {numbers}",
             f"a=mid:{mid}",
             "a=rtcp-mux",
             "a=rtpmap:96 VP8/90000",
