@@ -168,6 +168,7 @@ def _meetings(views: MeetingViews) -> list[Operation]:
             path=one,
             handler=views.delete,
             summary="Delete a meeting, active or not",
+            description="For its moderators. At the published API's server any member may.",
             tag="meetings",
             parameters=[_MEETING],
             returns={204: None},
@@ -193,6 +194,10 @@ def _meetings(views: MeetingViews) -> list[Operation]:
             path=f"{one}/stop",
             handler=views.stop,
             summary="Stop a meeting: everyone is out, the waiting room is cleared",
+            description=(
+                "A permanent meeting: any member may. A scheduled one, into which guests are let in, and an online "
+                "meeting of UCWA: its moderators. At the published API's server any member may stop any."
+            ),
             tag="meetings",
             parameters=[_MEETING],
             returns={200: wire.Meeting},
