@@ -142,6 +142,7 @@ async def test_what_a_leader_did_not_finish_comes_again_with_the_same_id(stage: 
     await stage.send(1, 1)
     await asyncio.wait_for(begun.wait(), 10)
     await stopped(first)
+    assert await stage.redis.get(keys.NOTICE_LEASE) is None, "nobody has to wait for it to run out"
     await stage.send(1, 2)
     await stage.reader()
     await stage.until_handled(2)

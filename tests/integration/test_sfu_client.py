@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from typing import cast
 from uuid import UUID
 
 import msgspec
@@ -13,17 +15,22 @@ from channel_rig import SOON, stopped
 from redis import asyncio as aioredis
 
 from conference.bus.link import RedisLink
+from conference.bus.redis import Argument, RedisLane
+from conference.bus.redis import Reply as LaneReply
 from conference.bus.sfu_client import SfuClient, SfuFailure, WorkerGone, WorkerSilent
 from conference.embedded import ValkeyServer
-from conference.errors import BadRequest, Unavailable
+from conference.errors import BadRequest, MediaFailed, Unavailable
 from schemas.sfu import (
     Answered,
     Command,
     Done,
     Failed,
+    Held,
+    HeldMeeting,
     OfferAudio,
     OpenMeeting,
     Reply,
+    Report,
     command_channel,
 )
 
@@ -176,3 +183,62 @@ async def test_closing_fails_pending_calls(stage: Stage) -> None:
     stage.client.close()
     with pytest.raises(Unavailable):
         await asyncio.wait_for(call, 2)
+
+
+async def test_deadlines_are_by_the_clock_of_redis_which_is_asked_now_and_then(
+    private_valkey: Callable[[], ValkeyServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = private_valkey()
+    ahead = 3600.0
+    asked = 0
+    call = RedisLane.call
+
+    async def with_a_clock_ahead(lane: RedisLane, *command: Argument) -> LaneReply:
+        nonlocal asked
+        reply = await call(lane, *command)
+        if command != (b"TIME",):
+            return reply
+        asked += 1
+        seconds, microseconds = cast("tuple[bytes, bytes]", reply)
+        return [str(int(seconds) + int(ahead)).encode(), microseconds]
+
+    monkeypatch.setattr(RedisLane, "call", with_a_clock_ahead)
+    async with AsyncExitStack() as stack:
+        stage = Stage(server.url, stack, timeout=2.0)
+        worker = await stage.worker(done)
+        for _ in range(3):
+            await stage.client.call("w1", MEETING, 1, OpenMeeting())
+        assert asked == 1
+        late_by = [command.deadline - time.time() - ahead for command in worker.commands]
+        assert all(0 < left <= 2.1 for left in late_by), late_by
+        server.kill()
+        server.start()
+        await asyncio.sleep(0)
+        async with asyncio.timeout(SOON):
+            while asked == 1:
+                try:
+                    await stage.client.call("w1", MEETING, 1, OpenMeeting())
+                except (Unavailable, WorkerGone):
+                    await asyncio.sleep(0.05)
+        assert asked == 2, "another server may have another clock"
+
+
+async def test_a_report_is_read_to_its_end(stage: Stage) -> None:
+    def page(command: Command) -> list[Reply]:
+        assert isinstance(command.body, Report)
+        after = command.body.after
+        held = Held(
+            meetings=[HeldMeeting(meeting=UUID(int=after + 1), epoch=1, users=[])],
+            next=after + 1 if after < 2 else None,
+        )
+        return [Reply(id=command.id, result=held)]
+
+    await stage.worker(page)
+    pages = await stage.client.held("w1")
+    assert [page.meetings[0].meeting.int for page in pages] == [1, 2, 3]
+
+
+async def test_a_worker_that_cannot_tell_what_it_holds(stage: Stage) -> None:
+    await stage.worker(done)
+    with pytest.raises(MediaFailed):
+        await stage.client.held("w1")

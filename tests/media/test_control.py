@@ -10,6 +10,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import msgspec
+import pytest
 from media_rig import (
     Camera,
     Controller,
@@ -141,6 +142,15 @@ async def test_commands_for_what_is_not_there(controller: Controller) -> None:
     assert await controller.call(wire.RemovePeer(user=nobody)) == wire.Done()
     assert await controller.call(wire.StopVideo(user=nobody, kind="screen")) == wire.Done()
     assert await controller.call(wire.CloseMeeting()) == wire.Done()
+
+
+async def test_the_clock_goes_on_closing_what_has_ended(
+    worker: Worker, controller: Controller, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sfu.meetings.CLOSE_AT_ONCE_US", 0)
+    await join().join_audio()
+    assert await controller.call(wire.CloseMeeting()) == wire.Done()
+    await until(lambda: not any(worker.leftovers().values()))
 
 
 async def test_a_worker_that_was_stopped_itself_takes_nobody_for_silent(

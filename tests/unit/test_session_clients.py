@@ -18,7 +18,7 @@ from sfu.endpoint import Endpoint
 from sfu.inbound import Inbound
 from sfu.meetings import CLOSE_AT_ONCE_US, REPORTED_AT_ONCE, Meetings
 from sfu.peer import Peer
-from sfu.session import MAX_AWAITED, Session, SessionCommand
+from sfu.session import MAX_AWAITED, NoticeBody, Session, SessionCommand
 from sfu.streams import Streams
 
 CERTIFICATE = Certificate()
@@ -42,7 +42,8 @@ class Desk:
             now_us=lambda: self.now_us,
             cpu_us=lambda: self.cpu_us,
         )
-        self.meetings = Meetings(self.media, lambda session, body: None)
+        self.told: list[NoticeBody] = []
+        self.meetings = Meetings(self.media, lambda session, body: self.told.append(body))
 
     def ask(self, body: wire.Body, meeting: UUID = MEETING) -> wire.Result:
         command = wire.Command(
@@ -259,6 +260,9 @@ def test_a_large_meeting_is_closed_a_little_at_a_time() -> None:
         assert desk.ask(wire.CloseMeeting()) == wire.Done()
         assert len(desk.meetings) == 0, "nobody can do anything in it any more"
         assert desk.endpoint.peers == 80 - CLOSE_AT_ONCE_US // 500
+        for peer in list(desk.endpoint._peers)[:5]:
+            peer.lose("silent")
+        assert desk.told == [], "who closed it knows"
         while desk.meetings.close_some(desk.now_us + 5_000):
             pass
     assert desk.endpoint.peers == 0
