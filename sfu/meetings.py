@@ -121,7 +121,7 @@ class Meetings:
             HeldMeeting(
                 meeting=session.meeting,
                 epoch=session.epoch,
-                users=[session.held(user) for _, user in entries if user is not None],
+                users=session.held([user for _, user in entries if user is not None]),
             )
             for session, entries in groupby(page, key=lambda entry: entry[0])
         ]

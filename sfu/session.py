@@ -15,7 +15,7 @@ others get theirs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, KeysView, Mapping
+from collections.abc import Callable, Iterable, KeysView, Mapping
 from uuid import UUID
 
 from schemas import sfu as wire
@@ -165,10 +165,12 @@ class Session:
 
     def _too_many(self, inbound: Inbound | None, command: wire.Subscribe) -> bool:
         """Whether more would be waited for than anybody could mean. Who asks for no more is never refused."""
+        most = len(self._publications) + MAX_AWAITED
+        if len(command.subscribe) > most:
+            return True  # without a look at each
         present = inbound.wanted.keys() if inbound else set[Feed]()
         added = set(command.subscribe) - present
-        wanted = (present | added) - set(command.unsubscribe)
-        return bool(added) and len(wanted) > len(self._publications) + MAX_AWAITED
+        return bool(added) and len((present | added) - set(command.unsubscribe)) > most
 
     def _answer_inbound(self, command: wire.AnswerInbound) -> Result:
         inbound = self._inbound.get(command.user)
@@ -230,20 +232,23 @@ class Session:
         """Who has anything here, in order of coming."""
         return self._clients.keys()
 
-    def held(self, user: UUID) -> HeldUser:
+    def held(self, users: Iterable[UUID]) -> list[HeldUser]:
+        """What some of them have."""
         now = self._media.now_us()
-        audio = self._audio.get(user)
-        return HeldUser(
-            user=user,
-            client=self._clients.get(user),
-            audio=audio.enabled if audio else None,
-            video=self._published_for(Feed(user, "video"), now),
-            screen=self._published_for(Feed(user, "screen"), now),
-        )
-
-    def _published_for(self, feed: Feed, now_us: int) -> float | None:
-        publication = self._publications.get(feed)
-        return (now_us - publication.offered_us) / 1_000_000 if publication else None
+        ages: dict[VideoKind, dict[UUID, float]] = {"video": {}, "screen": {}}
+        for feed, publication in self._publications.items():
+            ages[feed.kind][feed.user] = (now - publication.offered_us) / 1_000_000
+        video, screen = ages["video"], ages["screen"]
+        return [
+            HeldUser(
+                user=user,
+                client=self._clients.get(user),
+                audio=audio.enabled if (audio := self._audio.get(user)) else None,
+                video=video.get(user) if video else None,
+                screen=screen.get(user) if screen else None,
+            )
+            for user in users
+        ]
 
     # the clock
 
