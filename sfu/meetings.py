@@ -34,7 +34,7 @@ from sfu.session import NoticeBody, Session, SessionCommand
 FORGET_IDLE_US = 600_000_000
 """A meeting without any connection for so long is forgotten; the next command opens it again."""
 CLOSED_KEPT = 4096
-REPORTED_AT_ONCE = 1000
+REPORTED_AT_ONCE = 500
 """Entries of one page of a report, a meeting or a user each: about a millisecond of everybody's media."""
 CLOSE_AT_ONCE_US = 2_000
 """What closing a meeting may take of the loop before the rest waits for the next ticks."""

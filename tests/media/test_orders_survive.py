@@ -2,7 +2,7 @@
 
 Every order to a worker, each in a meeting of its own, times what can happen to it: Redis killed, Redis paused, the
 API process killed between its commit and its command (or between the command and the commit), the worker paused.
-Real processes and real media. The worker's Unix clock is an hour ahead all along, the API's an hour behind.
+Real processes and real media. The worker's Unix clock is an hour behind all along, the API's half an hour ahead.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ async def running(database_url: str, valkey: ValkeyServer, directory: Path) -> A
         "PARLEY_MEDIA_PORT": "0",
         **{f"PARLEY_{name}": value for name, value in SETTINGS.items()},
     }
-    worker = Process("sfu", 3600, environ, directory)
-    process = Process("api", -3600, environ, directory)
+    worker = Process("sfu", -3600, environ, directory)
+    process = Process("api", 1800, environ, directory)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(ClientSession())
         for started in (worker, process):

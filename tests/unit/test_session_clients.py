@@ -155,7 +155,7 @@ def test_who_does_not_tell_the_client_means_whichever_there_is() -> None:
     assert desk.held()[0].users == []
 
 
-@pytest.mark.parametrize("count", [REPORTED_AT_ONCE - 2, REPORTED_AT_ONCE, 2500])
+@pytest.mark.parametrize("count", [REPORTED_AT_ONCE - 2, REPORTED_AT_ONCE, 1300])
 def test_a_long_report_has_pages(count: int) -> None:
     desk = Desk()
     desk.ask(wire.OpenMeeting(), UUID(int=5))
