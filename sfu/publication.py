@@ -58,7 +58,7 @@ class Publication:
         if self._wanted is None:
             self._wanted = Wanted(
                 feed=self.feed,
-                codecs=frozenset(self.published.codecs.values()) & VIDEO_OFFER.keys(),
+                codecs=frozenset(self.published.codecs.values()).intersection(VIDEO_OFFER),
                 extensions=frozenset(self.published.extensions),
             )
         return self._wanted

@@ -175,6 +175,19 @@ def test_a_long_report_has_pages(count: int) -> None:
     assert meetings == {MEETING, UUID(int=5)}
 
 
+def test_who_subscribes_to_what_is_live_is_offered_it() -> None:
+    desk = Desk()
+    desk.publish(None)
+    publication = desk.session._publications[wire.Feed(BOB, "video")]
+    publication.track_started()
+    desk.told.clear()
+    body = wire.Subscribe(user=CAROL, subscribe=[wire.Feed(BOB, "video")], unsubscribe=[])
+    assert desk.ask(body) == wire.Done()
+    (offered,) = desk.told
+    assert isinstance(offered, wire.Offered)
+    assert [(stream.user, stream.kind) for stream in offered.streams] == [(BOB, "video")]
+
+
 # --- what one may take --------------------------------------------------------------------------
 
 
