@@ -14,9 +14,12 @@ def repeated(raw: bytes | str) -> str | None:
     found: list[str] = []
 
     def look(pairs: list[tuple[str, object]]) -> None:
-        names = [name for name, _ in pairs]
-        if len(set(names)) < len(names):
-            found.append(max(names, key=names.count))
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                found.append(name)
+                return
+            seen.add(name)
 
     json.loads(raw, object_pairs_hook=look, parse_int=_ignored, parse_float=_ignored)
     return found[0] if found else None

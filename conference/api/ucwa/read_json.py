@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from json import JSONDecodeError, JSONDecoder
 from typing import TypeGuard
 
 import msgspec
 
+from conference.api.repeats import repeated
 from conference.api.ucwa.inputs import Given, Scalar
 from conference.errors import BadRequest
 
@@ -20,21 +20,6 @@ _decoder = msgspec.json.Decoder(float_hook=str)
 """No input is a fraction; a free property that is one keeps the digits as they were written."""
 
 
-class _Twice(Exception):
-    """A name stands twice in one object, so that readers differ in what they find (RFC 8259 section 4)."""
-
-
-def _check_single(pairs: list[tuple[str, object]]) -> None:
-    seen: set[str] = set()
-    for name, _ in pairs:
-        if name in seen:
-            raise _Twice(name)
-        seen.add(name)
-
-
-_single_names = JSONDecoder(object_pairs_hook=_check_single, parse_int=str, parse_float=str)
-
-
 def inputs(body: bytes) -> tuple[Mapping[str, Given], Collection[str]]:
     """And the names of what has no place in a resource's properties: objects, lists of lists.
 
@@ -43,13 +28,13 @@ def inputs(body: bytes) -> tuple[Mapping[str, Given], Collection[str]]:
     text = body.removeprefix(_BOM)
     try:
         found = _decoder.decode(text)
-        _single_names.decode(text.decode())
-    except _Twice as error:
-        raise _failure(f"{error} is given twice") from None
+        twice = repeated(text)
     except RecursionError:
         raise _failure("the body is nested too deep") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, JSONDecodeError) as error:
+    except (msgspec.DecodeError, ValueError) as error:
         raise _failure(f"the body is not JSON: {error}") from None
+    if twice is not None:
+        raise _failure(f"{twice} is given twice")
     if found is None:  # what some clients make of no inputs
         return {}, ()
     if not isinstance(found, dict):
