@@ -85,6 +85,28 @@ async def test_what_belongs_to_the_user(alice: Program, form: str) -> None:
     await edited(alice, form, group.headers["Location"], "Friends", "Others")
 
 
+async def test_what_has_changed_since_is_not_deleted(alice: Program) -> None:
+    """A condition holds for every method (RFC 9110 section 13.1.1); none is demanded of a DELETE."""
+    dashboard = await alice.dashboard()
+    meetings = dashboard.link("onlineMeetings", "myOnlineMeetings")
+    meeting = await alice.post(meetings, {"subject": "first"})
+    extension = await alice.post(meeting.link("onlineMeetingExtensions"), {"id": "1", "a": "b"})
+    contacts = dashboard.link("people", "myContacts")
+    contact = await alice.post(contacts, {"contactUri": "sip:bob@example.com"})
+    group = await alice.post(dashboard.link("people", "myGroups"), {"displayName": "Friends"})
+    addresses = [extension.href, meeting.href, contact.href, group.headers["Location"]]
+    for address in [*addresses, alice.application]:
+        etag = (await alice.get(address)).headers["ETag"]
+        for stale in ('"1"', f"W/{etag}"):
+            refused = await alice.delete(address, If_Match=stale)
+            assert (refused.status, refused.json["code"]) == (412, "PreconditionFailed"), address
+        assert (await alice.get(address)).status == 200
+        assert (await alice.delete(address, If_Match=f'"1", {etag}')).status == 204, address
+    again = Program(alice._api, "alice")
+    await again.start()
+    assert (await again.delete(again.application)).status == 204
+
+
 async def test_a_weak_tag_is_not_the_same(alice: Program) -> None:
     """A proxy that changes what it passes on weakens the tag, so that it speaks of no bytes (RFC 9110 section
     8.8.1); what may be read by it may not be written."""

@@ -228,6 +228,7 @@ OUTSIDE = b"""<!DOCTYPE i [<!ENTITY x SYSTEM "file:///etc/passwd">]>
         b"<!DOCTYPE input><input/>",
         b"<input>&unknown;</input>",
         b"<input>" + b"<a>" * 50_000,
+        b"<resource>" + b"<a/>" * 20_000 + b"</resource>",
         b"<input><property>no name</property></input>",
         b'<input><property name="">no name</property></input>',
         b"<other/>",

@@ -87,6 +87,9 @@ class ApplicationViews:
         return Reply(resource=shown, etag=shown.etag)
 
     async def delete(self, call: Call) -> Reply:
+        if call.conditional:
+            shown = await self._shown(call.app, call.caller, call.instance_id)
+            call.require_match(etags.of(shown))
         await self._service.delete(call.app, call.instance_id)
         return Reply(status=204)
 

@@ -39,7 +39,7 @@ class Call:
     instance_id: str | None
     require_match: Callable[[str], None]
     """Give it the current etag, under the lock of what is changed. Raises PreconditionFailed (412) when If-Match
-    names another, PreconditionRequired (428) when there is none and the strict mode is on."""
+    names another, PreconditionRequired (428) of a PUT without one when the strict mode is on."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Those of the request, with names in any case."""
     revision: int = 1
@@ -50,6 +50,11 @@ class Call:
     """Where the client reached us: scheme and host."""
     client: asyncio.BaseTransport | None = None
     """The connection that waits for the answer; None inside a batch."""
+
+    @property
+    def conditional(self) -> bool:
+        """Whether `require_match` may refuse: what is deleted need not be read otherwise."""
+        return "If-Match" in self.headers
 
     @property
     def app(self) -> Application:

@@ -88,6 +88,9 @@ class ContactViews:
         return Reply(resource=contact, etag=etags.of(contact))
 
     async def remove(self, call: Call) -> Reply:
+        if call.conditional:
+            (contact,) = await self._cards.at(call.app.user_id, [address_of(call)])
+            call.require_match(etags.of(contact))
         await self._service.remove(call.app.user_id, address_of(call))
         return Reply(status=204)
 

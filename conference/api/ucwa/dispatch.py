@@ -179,7 +179,7 @@ class Dispatch:
         given = ",".join(lines) if lines else None
 
         def require_match(current: str) -> None:
-            if given is None and self._strict:
+            if given is None and self._strict and asked.method == "PUT":
                 raise PreconditionRequired("GET the resource, and pass its etag as If-Match")
             if given is not None and not etags.matches(given, current):
                 raise PreconditionFailed("the resource has changed since: GET it again")

@@ -69,20 +69,26 @@ class ExtensionViews:
 
     async def put(self, call: Call) -> Reply:
         at, key = await self._locate(call), call.params["extensionId"]
-
-        def match(current: Extension) -> None:
-            call.require_match(_etag(self._shown(current, at, key)))
-
         changed = await self._service.put(
-            call.caller.user_id, at.meeting_id, key, _revision(call), match
+            call.caller.user_id, at.meeting_id, key, _revision(call), self._match(call, at)
         )
         shown = self._shown(changed, at, key if key == ONLY else changed.id)
         return Reply(resource=shown, etag=_etag(shown))
 
     async def remove(self, call: Call) -> Reply:
         at = await self._locate(call)
-        await self._service.remove(call.caller.user_id, at.meeting_id, call.params["extensionId"])
+        await self._service.remove(
+            call.caller.user_id, at.meeting_id, call.params["extensionId"], self._match(call, at)
+        )
         return Reply(status=204)
+
+    def _match(self, call: Call, at: Attached) -> Callable[[Extension], None]:
+        key = call.params["extensionId"]
+
+        def match(current: Extension) -> None:
+            call.require_match(_etag(self._shown(current, at, key)))
+
+        return match
 
     def _shown(self, extension: Extension, at: Attached, key: str) -> Resource:
         """Under the address that was asked for: the one without an id shows itself so, as its pages do."""

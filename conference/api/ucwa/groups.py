@@ -61,7 +61,11 @@ class GroupViews:
         )
 
     async def delete(self, call: Call) -> Reply:
-        await self._service.delete_group(call.app.user_id, call.params["groupId"])
+        await self._service.delete_group(
+            call.app.user_id,
+            call.params["groupId"],
+            lambda before: call.require_match(etags.of(group(before))),
+        )
         return Reply(status=204)
 
     async def contacts(self, call: Call) -> Reply:

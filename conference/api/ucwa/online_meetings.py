@@ -65,6 +65,8 @@ class OnlineMeetingViews:
         return await self._reply(changed)
 
     async def delete(self, call: Call) -> Reply:
+        if call.conditional:
+            call.require_match(etags.of(resource(await self._asked(call), [])))
         await self._service.delete(call.caller.user_id, await self._key(call))
         return Reply(status=204)
 

@@ -13,6 +13,8 @@ from conference.errors import BadRequest
 
 _DEEPEST = 20
 _NAMES_MOST = 1000
+_ELEMENTS_MOST = 20_000
+"""More than a resource with all that it may embed has; each costs a call."""
 _OUTERMOST = ("input", "resource")
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 
@@ -45,6 +47,7 @@ class _Reader:
     def __init__(self) -> None:
         self.found: dict[str, Given] = {}
         self._path: list[str] = []
+        self._elements = 0
         self._name: str | None = None
         self._nil = False
         self._items: list[str] = []
@@ -53,6 +56,9 @@ class _Reader:
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         local = tag.rpartition("}")[2]
         self._path.append(local)
+        self._elements += 1
+        if self._elements > _ELEMENTS_MOST:
+            raise failure(f"the body has more than {_ELEMENTS_MOST} elements")
         if len(self._path) > _DEEPEST:
             raise failure(f"the body is nested deeper than {_DEEPEST} elements")
         if len(self._path) == 1 and local not in _OUTERMOST:

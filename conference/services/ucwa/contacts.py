@@ -121,10 +121,14 @@ class ContactService:
             await _tell_group(change, renamed, "updated")
         return renamed
 
-    async def delete_group(self, user_id: UUID, group_id: str) -> None:
-        """Contacts that are in no other group go to the default one. Raises NotFound, Forbidden."""
+    async def delete_group(
+        self, user_id: UUID, group_id: str, check: Callable[[Group], None]
+    ) -> None:
+        """Contacts that are in no other group go to the default one. `check` is given what was there before, and
+        raises what does not fit it. Raises NotFound, Forbidden."""
         async with self._changes.of(user_id) as change:
             group = _personal(await contacts.group(change.conn, user_id, group_id))
+            check(group)
             moved = await contacts.remove_group(change.conn, user_id, group_id)
             await _tell_group(change, group, "deleted")
             if moved:

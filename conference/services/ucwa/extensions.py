@@ -84,11 +84,14 @@ class ExtensionService:
             await rows.update(conn, meeting_id, current.id, revised)
         return revised
 
-    async def remove(self, by: UUID, meeting_id: UUID, key: str) -> None:
-        """Raises Forbidden."""
+    async def remove(
+        self, by: UUID, meeting_id: UUID, key: str, match: Callable[[Extension], None]
+    ) -> None:
+        """`match`: as of `put`. Raises Forbidden."""
         async with self._writing(by, meeting_id) as (conn, role, readable):
             current = _found(readable, key)
             _require(role, current)
+            match(current)
             await rows.delete(conn, meeting_id, current.id)
 
     @asynccontextmanager
