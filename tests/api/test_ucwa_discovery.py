@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from aiohttp import ClientSession
-from rig_meetings import Api, Json, token_for
+from rig_meetings import SECRET, Api, Json, token_for
 from ucwa_rig import Answer, Program, request, running_ucwa
 
 from conference.api.ucwa.spelling import spelled
+from conference.tokens import TokenUser, issue
 
 FORMS = [
     "application/json",
@@ -236,6 +239,17 @@ async def test_the_token_endpoint(api: Api, path: str) -> None:
     }
     refused = await request(api, "POST", path, headers, b"grant_type=other")
     assert (refused.status, refused.json["error"]) == (400, "unsupported_grant_type")
+
+
+async def test_a_guest_may_begin_where_anybody_may(api: Api) -> None:
+    """A token for one meeting opens no less than none does."""
+    user = TokenUser(id=uuid4(), name="", email="")
+    lifetime = timedelta(minutes=1)
+    token = issue(SECRET, user=user, now=datetime.now(UTC), lifetime=lifetime, meeting=uuid4())
+    guest = Program(api, "guest", token)
+    for path in ("/", "/UCWA/", "/xframe/XFrame.html", "/docs", "/healthz"):
+        assert (await guest.get(path)).status == 200, path
+    assert (await guest.get("/meetings")).status == 403
 
 
 async def test_other_methods_are_refused_as_they_are_there(api: Api) -> None:
