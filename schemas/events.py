@@ -158,6 +158,16 @@ class ParticipantSubscribed(
     streams: list[SubscribedStream]
 
 
+class SubscriptionPaused(
+    MeetingEvent, frozen=True, kw_only=True, tag="MEETING_SUBSCRIPTION_PAUSED"
+):
+    """The way to the recipient does not carry this picture of the user's; not paused: it is tried again. Our own."""
+
+    user_id: UUID
+    media_type: MediaType
+    paused: bool
+
+
 class ParticipantTalking(
     MeetingEvent, frozen=True, kw_only=True, tag="MEETING_PARTICIPANT_TALKING"
 ):
@@ -186,5 +196,6 @@ AnyMeetingEvent = (
     | SdpAnswered
     | SdpOffered
     | ParticipantSubscribed
+    | SubscriptionPaused
     | ParticipantTalking
 )

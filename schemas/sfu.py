@@ -284,11 +284,19 @@ class Talking(Message, frozen=True, kw_only=True, tag=True):
     talking: bool
 
 
+class FeedPaused(Message, frozen=True, kw_only=True, tag=True):
+    """The user's link does not carry this feed: it is sent no more of it. Not paused: it is tried again."""
+
+    user: UUID
+    feed: Feed
+    paused: bool
+
+
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     worker: str
     meeting: UUID
     epoch: int
-    body: Offered | AudioConnected | VideoLive | ConnectionLost | Talking
+    body: Offered | AudioConnected | VideoLive | ConnectionLost | Talking | FeedPaused
 
 
 # --- registry -------------------------------------------------------------------------------

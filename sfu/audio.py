@@ -9,9 +9,9 @@ import msgspec
 
 from sfu.connection import Answering, Media, new_ssrc
 from sfu.negotiation import Accepted, Published, answer_audio, extension_map, payload_type_map
-from sfu.path import LegSpec, Source
+from sfu.path import LegSpec, Source, UnknownStream
 from sfu.peer import Peer
-from sfu.publication import track_spec
+from sfu.publication import learn, track_spec
 from sfu.sdp.remote import RemoteDescription
 from sfu.streams import Leg, Track
 
@@ -92,10 +92,9 @@ class AudioConnection:
         self.close()
         self._listener.audio_lost(self, reason)
 
-    def unknown_ssrc(self, peer: Peer, ssrc: int, payload_type: int) -> None:
-        published = self.published
-        if published and published.ssrc is None and payload_type in published.codecs:
-            self._add_track(ssrc)
+    def unknown_stream(self, peer: Peer, stream: UnknownStream) -> None:
+        if learn(self._media.streams, self.published, self.track, stream):
+            self._add_track(stream.ssrc)
             self._listener.slots_changed(self)
 
     # TrackListener

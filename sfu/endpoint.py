@@ -114,9 +114,9 @@ class Endpoint:
             self._dtls(datagram)
         if self.sink is None:
             return
-        for transport, ssrc, payload_type in inbound.unknown:
-            if peer := self._by_transport.get(transport):
-                peer.owner.unknown_ssrc(peer, ssrc, payload_type)
+        for stream in inbound.unknown:
+            if peer := self._by_transport.get(stream.transport):
+                peer.owner.unknown_stream(peer, stream)
         for track in inbound.started:
             self.sink.track_started(track)
         for track in inbound.keyframes:

@@ -1,7 +1,7 @@
 """The worker's RTCP duties towards every client. RTCP ends here: nothing of it is passed on.
 
 Publishers get receiver reports, transport-wide feedback, NACKs for what is missing and PLIs for what viewers
-need; viewers get sender reports, and what they ask for again out of the packet path's cache.
+need; viewers get sender reports, and what `sfu.repairs` answers of what they ask for.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from heapq import heappop, heappush
 import msgspec
 
 from sfu import reports
+from sfu.guard import Guard
 from sfu.path import PacketPath
+from sfu.repairs import MAX_ASKED, Repairs
 from sfu.rtp import rtcp
+from sfu.rtp.bucket import Bucket
 from sfu.rtp.keyframes import KeyframeRequests
-from sfu.rtp.nack import NackAnswers, NackScheduler
+from sfu.rtp.nack import NackScheduler
 from sfu.rtp.twcc import FeedbackBuilder
 from sfu.streams import Streams, Track
 
@@ -30,11 +33,17 @@ REPORTED_LEGS = 1000
 RAREST_REPORT = 5.0
 
 
+RTCP_RATE, RTCP_BURST = 65_536, 16_384
+"""Octets that are read of one client's RTCP in a second, and at once: what comes at once is read in about ten
+milliseconds, whatever it is. A viewer of a whole meeting that loses much sends a third."""
+
+
 class _Transport(msgspec.Struct, eq=False):
     """`own_ssrc` is who we are as a receiver, in this transport."""
 
     own_ssrc: int
     congestion: FeedbackBuilder
+    received: Bucket
     next_told_us: int = 0
     """When its publisher is to hear of arrivals again."""
 
@@ -58,7 +67,15 @@ class Feedback:
         self._keyframes = KeyframeRequests()
         self._transports: dict[int, _Transport] = {}
         self._receiving: dict[int, _Receiving] = {}
-        self._answers: dict[int, NackAnswers] = {}
+        self._guard = Guard(self.counters)
+        self._repairs = Repairs(
+            path,
+            streams,
+            self.counters,
+            wish=self._keyframes.want,
+            upstream=self._upstream,
+            rtt_us=self._rtt_us,
+        )
         self._due: list[tuple[int, int]] = []
         """A heap of when a transport's next report is due (µs), and its number; closed ones are left out then."""
         self._tidied_us = 0
@@ -66,18 +83,25 @@ class Feedback:
     # what comes in (MediaSink)
 
     def rtcp_received(self, transport: int, compound: bytes, now_us: int) -> None:
+        if self._streams.members(transport) is None:
+            return  # closed by what came just before
+        if not self._transport(transport).received.take(now_us, len(compound)):
+            self.counters["rtcp_limited"] += 1
+            return
         try:
-            packets = rtcp.parse(compound)
+            packets = rtcp.parse(compound, transport_feedback=False)
         except ValueError:
             self.counters["rtcp_malformed"] += 1
             return
-        for packet in packets:
-            self._take(transport, packet, now_us)
+        with self._guard.over("rtcp", transport=transport):
+            self._take(transport, packets, now_us)
 
     def track_started(self, track: int) -> None:
-        if found := self._streams.track(track):
-            self._streams.started(found)
-            found.listener.track_started()
+        found = self._streams.track(track)
+        if found is not None and not found.started:  # again, of one that goes on under another SSRC
+            with self._guard.over("track", transport=found.transport):
+                self._streams.started(found)
+                found.listener.track_started()
 
     def keyframe_seen(self, track: int, now_us: int) -> None:
         self._keyframes.seen(track)
@@ -85,38 +109,38 @@ class Feedback:
     def transport_closed(self, transport: int) -> None:
         self._streams.transport_closed(transport)
         self._transports.pop(transport, None)
+        self._repairs.transport_closed(transport)
 
-    def _take(self, transport: int, packet: rtcp.Rtcp, now_us: int) -> None:
-        match packet:
-            case rtcp.Nack():
-                self._resend(transport, packet, now_us)
-            case rtcp.PictureLoss():
-                self._picture_lost(transport, packet.media_ssrc)
-            case rtcp.FullIntraRequest():
-                for ssrc, _ in packet.entries:
-                    self._picture_lost(transport, ssrc)
-            case rtcp.SenderReport():
-                track = self._streams.track_by_ssrc(transport, packet.ssrc)
-                if track is not None:
-                    self._receiver(track).reception.sender_reported(packet, now_us)
-            case _:
-                return
+    def _take(self, transport: int, packets: list[rtcp.Rtcp], now_us: int) -> None:
+        """What a compound asks for is gathered first: it may ask for the same a hundred times."""
+        asked: dict[int, list[int]] = {}
+        left = MAX_ASKED
+        lost: dict[int, None] = {}
+        for packet in packets:
+            match packet:
+                case rtcp.Nack():
+                    some = packet.sequences[:left]
+                    left -= len(some)
+                    asked.setdefault(packet.media_ssrc, []).extend(some)
+                case rtcp.PictureLoss():
+                    lost[packet.media_ssrc] = None
+                case rtcp.FullIntraRequest():
+                    lost |= dict.fromkeys(ssrc for ssrc, _ in packet.entries)
+                case rtcp.SenderReport():
+                    track = self._streams.track_by_ssrc(transport, packet.ssrc)
+                    if track is not None:
+                        self._receiver(track).reception.sender_reported(packet, now_us)
+                    self._reported(transport, packet.reports, now_us)
+                case rtcp.ReceiverReport():
+                    self._reported(transport, packet.reports, now_us)
+        for ssrc, sequences in asked.items():
+            self._repairs.asked(transport, ssrc, sequences, now_us)
+        for ssrc in lost:
+            self._repairs.picture_lost(transport, ssrc, now_us)
 
-    def _resend(self, transport: int, nack: rtcp.Nack, now_us: int) -> None:
-        leg = self._streams.leg_by_ssrc(transport, nack.media_ssrc)
-        if leg is None:
-            return
-        answers = self._answers.setdefault(leg.number, NackAnswers())
-        admitted = answers.admit(nack.sequences, now_us, self._rtt_us(transport, now_us))
-        self.counters["nacks_received"] += len(nack.sequences)
-        self.counters["nacks_answered"] += self._path.retransmit(leg.number, admitted)
-
-    def _picture_lost(self, transport: int, ssrc: int) -> None:
-        leg = self._streams.leg_by_ssrc(transport, ssrc)
-        if leg is None or leg.source is None:
-            return
-        self.counters["plis_received"] += 1
-        self._keyframes.want(leg.source.track)
+    def _reported(self, transport: int, blocks: list[rtcp.ReportBlock], now_us: int) -> None:
+        for block in blocks:
+            self._repairs.reported(transport, block, now_us)
 
     def _rtt_us(self, transport: int, now_us: int) -> int:
         """0 until it is known."""
@@ -126,29 +150,44 @@ class Feedback:
         arrived = self._unix_time() - (now_us - echo.arrived_us) / 1_000_000
         return rtcp.round_trip_us(echo.last_sr, echo.delay, reports.ntp(arrived)) or 0
 
+    def _upstream(self, track: int) -> int:
+        found = self._receiving.get(track)
+        return found.reception.fraction_lost if found is not None else 0
+
     # what goes out
 
     def repair(self, now_us: int) -> None:
-        """Ask publishers again for lost packets, and for the keyframes that somebody waits for."""
+        """Ask publishers again for lost packets, and for the keyframes that somebody waits for.
+
+        What viewers don't get because of their links is tried again.
+        """
+        self._repairs.resume(now_us)
+        self._streams.follow(now_us)
         for number, sequences in self._path.missing():
-            track = self._streams.track(number)
-            if track is None or not track.repair:
-                continue
-            due = self._receiver(track).nacks.due(sequences, now_us)
-            if due:
-                self.counters["nacks_sent"] += len(due)
-                own_ssrc = self._transport(track.transport).own_ssrc
-                self._send(
-                    track, rtcp.Nack(sender_ssrc=own_ssrc, media_ssrc=track.ssrc, sequences=due)
-                )
+            with self._guard.over("nack", track=number):
+                self._ask_again(number, sequences, now_us)
         for number in self._keyframes.due(self._path.waiting_for_keyframe(), now_us):
-            track = self._streams.track(number)
-            if track is None:
-                self._keyframes.forget(number)
-                continue
-            self.counters["plis_sent"] += 1
+            with self._guard.over("pli", track=number):
+                self._ask_for_keyframe(number)
+
+    def _ask_again(self, number: int, sequences: list[int], now_us: int) -> None:
+        track = self._streams.track(number)
+        if track is None or not track.repair:
+            return
+        due = self._receiver(track).nacks.due(sequences, now_us)
+        if due:
+            self.counters["nacks_sent"] += len(due)
             own_ssrc = self._transport(track.transport).own_ssrc
-            self._send(track, rtcp.PictureLoss(sender_ssrc=own_ssrc, media_ssrc=track.ssrc))
+            self._send(track, rtcp.Nack(sender_ssrc=own_ssrc, media_ssrc=track.ssrc, sequences=due))
+
+    def _ask_for_keyframe(self, number: int) -> None:
+        track = self._streams.track(number)
+        if track is None:
+            self._keyframes.forget(number)
+            return
+        self.counters["plis_sent"] += 1
+        own_ssrc = self._transport(track.transport).own_ssrc
+        self._send(track, rtcp.PictureLoss(sender_ssrc=own_ssrc, media_ssrc=track.ssrc))
 
     def congestion(self, now_us: int) -> None:
         """Tell publishers when each of their packets came (transport-wide feedback), each at most every
@@ -158,7 +197,8 @@ class Feedback:
         at_once = -(-len(senders) // CONGESTION_TURNS)
         for track in sorted(senders, key=self._told_next)[:at_once]:
             if self._told_next(track) <= now_us:
-                self._tell_arrivals(track, now_us)
+                with self._guard.over("congestion", track=track.number):
+                    self._tell_arrivals(track, now_us)
 
     def _told_next(self, track: Track) -> int:
         return self._transport(track.transport).next_told_us
@@ -200,7 +240,8 @@ class Feedback:
             if members is None:
                 continue  # closed since
             heappush(self._due, (now_us + (REPORT_US if members.tracks else interval_us), number))
-            self._report(number, members.tracks, now_us, now_ntp)
+            with self._guard.over("report", transport=number):
+                self._report(number, members.tracks, now_us, now_ntp)
 
     def _report(self, number: int, tracks: Collection[Track], now_us: int, now_ntp: int) -> None:
         self.counters["reports_sent"] += self._path.send_reports(
@@ -238,7 +279,8 @@ class Feedback:
     def _transport(self, number: int) -> _Transport:
         found = self._transports.get(number)
         if found is None:
-            found = _Transport(random.randrange(1, 1 << 32), FeedbackBuilder())
+            own_ssrc = random.randrange(1, 1 << 32)
+            found = _Transport(own_ssrc, FeedbackBuilder(), Bucket(RTCP_RATE, RTCP_BURST))
             self._transports[number] = found
         return found
 
@@ -253,5 +295,4 @@ class Feedback:
         for number in [n for n in self._receiving if self._streams.track(n) is None]:
             del self._receiving[number]
             self._keyframes.forget(number)
-        for number in [n for n in self._answers if self._streams.leg(n) is None]:
-            del self._answers[number]
+        self._repairs.forget_gone()

@@ -9,7 +9,7 @@ from uuid import UUID
 from schemas.sfu import Feed, OfferedStream
 from sfu.connection import Media, Writer, new_ssrc
 from sfu.negotiation import Accepted, extension_map, our_setup, payload_type_map
-from sfu.path import LegSpec, Source
+from sfu.path import LegSpec, Source, UnknownStream
 from sfu.peer import CLOSED_BY_CLIENT, Peer
 from sfu.publication import Publication
 from sfu.sdp.local import bundle_of
@@ -24,6 +24,10 @@ OFFER_ATTEMPTS = 3
 
 class InboundListener(Protocol):
     def inbound_offered(self, inbound: Inbound, sdp: str, streams: list[OfferedStream]) -> None: ...
+
+    def feed_paused(self, inbound: Inbound, feed: Feed, *, paused: bool) -> None:
+        """The viewer's link does not carry the feed; or it is tried again."""
+        ...
 
     def inbound_lost(self, inbound: Inbound, reason: str) -> None: ...
 
@@ -49,6 +53,8 @@ class Inbound:
         self._attempts = 0
         self._abandoned = False
         self._legs: dict[int, Leg] = {}
+        self._paused: dict[int, Feed] = {}
+        """By the leg's SSRC, what the client has been told is paused."""
 
     def subscribe(self, added: list[Feed], removed: list[Feed]) -> None:
         """Change the subscriptions. One that repeats what is there asks for a fresh offer.
@@ -126,8 +132,18 @@ class Inbound:
             return
         self._abandon(reason)
 
-    def unknown_ssrc(self, peer: Peer, ssrc: int, payload_type: int) -> None:
+    def unknown_stream(self, peer: Peer, stream: UnknownStream) -> None:
         """A viewer sends no media here."""
+
+    # LegListener
+
+    def leg_paused(self, leg: Leg, *, paused: bool) -> None:
+        carried = {item.ssrc: feed for feed, item in self._subscriptions.accepted().items()}
+        if paused and leg.ssrc in carried:
+            self._paused[leg.ssrc] = carried[leg.ssrc]
+            self._listener.feed_paused(self, carried[leg.ssrc], paused=True)
+        elif not paused:
+            self._tell_unpaused(leg)
 
     # offers
 
@@ -181,11 +197,11 @@ class Inbound:
             return
         accepted = {item.ssrc: item for item in self._subscriptions.accepted().values()}
         for ssrc in self._legs.keys() - accepted.keys():
-            self._media.streams.remove_leg(self._legs.pop(ssrc))
+            self._remove_leg(self._legs.pop(ssrc))
         for ssrc, item in accepted.items():
             if ssrc not in self._legs:
                 spec = _leg_spec(self._peer.transport, item)
-                self._legs[ssrc] = self._media.streams.add_leg(spec)
+                self._legs[ssrc] = self._media.streams.add_leg(spec, self)
         self._feed_legs()
 
     def _feed_legs(self) -> None:
@@ -200,8 +216,17 @@ class Inbound:
 
     def _drop_legs(self) -> None:
         for leg in self._legs.values():
-            self._media.streams.remove_leg(leg)
+            self._remove_leg(leg)
         self._legs.clear()
+
+    def _remove_leg(self, leg: Leg) -> None:
+        self._media.streams.remove_leg(leg)
+        self._tell_unpaused(leg)
+
+    def _tell_unpaused(self, leg: Leg) -> None:
+        feed = self._paused.pop(leg.ssrc, None)
+        if feed is not None:
+            self._listener.feed_paused(self, feed, paused=False)
 
 
 def _leg_spec(transport: int, item: Accepted) -> LegSpec:

@@ -35,8 +35,9 @@ Named = TypeVar("Named", bound=Hashable)
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client sends us on one m-line, after our answer."""
+    """What a client sends us on one m-line, after our answer. `mid` is empty where the client names none."""
 
+    mid: str = ""
     codecs: dict[int, CodecKey]
     rtx: dict[int, int]
     """Media payload type to that of its retransmissions."""
@@ -196,6 +197,7 @@ def _published(media: RemoteMedia, found: Carried) -> Published:
     # An SSRC that is not told can't be tied to its retransmissions, so those are not agreed to.
     with_rtx = media.rtx_ssrc is not None
     return Published(
+        mid=media.mid,
         codecs={codec.payload_type: codec.key for codec in media.codecs},
         rtx={c.payload_type: c.rtx for c in media.codecs if with_rtx and c.rtx is not None},
         extensions=_answered_extensions(media, media.sent_extensions()),

@@ -40,6 +40,7 @@ class TrackSpec(msgspec.Struct, frozen=True, kw_only=True):
     rtx_ssrc: int | None = None
     audio_level_id: int = 0
     transport_cc_id: int = 0
+    mid_id: int = 0
 
 
 class LegSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,15 +97,25 @@ class Echo(msgspec.Struct, frozen=True):
     arrived_us: int
 
 
+class UnknownStream(msgspec.Struct, frozen=True):
+    """RTP that no track claims. `mid` is what it says of its m-line (RFC 9143 section 15), empty if nothing."""
+
+    transport: int
+    ssrc: int
+    payload_type: int
+    mid: str = ""
+
+
 class Inbound(msgspec.Struct):
     """What one drain leaves for Python. Lists are empty in the common case."""
 
     stun: list[Datagram] = msgspec.field(default_factory=list)
     dtls: list[Datagram] = msgspec.field(default_factory=list)
     rtcp: list[tuple[int, bytes]] = msgspec.field(default_factory=list)
-    """(transport, opened compound packet). Of receiver reports and names alone nothing is told: see `echo`."""
-    unknown: list[tuple[int, int, int]] = msgspec.field(default_factory=list)
-    """(transport, SSRC, payload type) of RTP that no track claims; told at most once per SSRC and second."""
+    """(transport, opened compound packet). Of receiver reports and names alone nothing is told (see `echo`), unless
+    a report tells of much loss: `sfu.rtp.rtcp.LOSSY`."""
+    unknown: list[UnknownStream] = msgspec.field(default_factory=list)
+    """Told at most once per SSRC and second."""
     started: list[int] = msgspec.field(default_factory=list)
     """Tracks whose first packet just arrived."""
     keyframes: list[int] = msgspec.field(default_factory=list)
@@ -136,15 +147,29 @@ class SendStats(msgspec.Struct, frozen=True, kw_only=True):
     retransmitted: int
     missed: int
     """Packets asked for that the cache no longer held."""
+    recent_octets: int
+    """About so many were sent in the last second; those sent again are not among them."""
+
+
+class Repaired(msgspec.Struct, frozen=True):
+    """What was sent again: so many packets, of so many octets with their headers."""
+
+    packets: int
+    octets: int
 
 
 class Levels(msgspec.Struct, frozen=True, kw_only=True):
-    """Audio levels (RFC 6464, -dBov: 0 loudest, 127 silent) of one track since the last look."""
+    """Audio levels (RFC 6464, -dBov: 0 loudest, 127 silent) of one track since the last look.
+
+    Of packets without a level only the payloads' sizes are known: `bare` of them, `bare_octets` together.
+    """
 
     track: int
     count: int
     total: int
     loudest: int
+    bare: int = 0
+    bare_octets: int = 0
 
 
 class PacketPath(Protocol):
@@ -220,6 +245,10 @@ class PacketPath(Protocol):
         """Legs that it fed are left without a source."""
         ...
 
+    def set_rtx(self, track: int, ssrc: int) -> None:
+        """The track's retransmissions come under this SSRC from now on. ValueError: it is of a track already."""
+        ...
+
     # legs: what a viewer receives
     def add_leg(self, spec: LegSpec) -> int:
         """ValueError: one of its SSRCs was sent on this transport before, even by a leg long removed.
@@ -253,8 +282,15 @@ class PacketPath(Protocol):
         """The last one of its receiver's reports; None before there is one."""
         ...
 
-    def retransmit(self, leg: int, sequences: list[int]) -> int:
-        """Send again what the viewer names (its own sequence numbers); how many the cache still held."""
+    def held(self, leg: int, sequences: list[int]) -> list[int]:
+        """What of this could be sent again: it was sent once, not long ago."""
+        ...
+
+    def retransmit(self, leg: int, sequences: list[int], most_octets: int) -> Repaired:
+        """Send again what the viewer names (its own sequence numbers) and the cache still holds.
+
+        In their order, up to the first one that there is no room for in `most_octets`.
+        """
         ...
 
     def missing(self) -> list[tuple[int, list[int]]]:
@@ -275,7 +311,7 @@ class PacketPath(Protocol):
     def send_stats(self, leg: int) -> SendStats: ...
 
     def levels(self) -> list[Levels]:
-        """Audio tracks that got packets with a level since the last call."""
+        """Audio tracks that got packets since the last call."""
         ...
 
     def media_in(self) -> int:

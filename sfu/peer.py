@@ -7,7 +7,7 @@ import secrets
 from typing import Literal, Protocol
 
 from sfu.dtls import Association, Certificate, MediaKeys, Role
-from sfu.path import Address, PacketPath
+from sfu.path import Address, PacketPath, UnknownStream
 from sfu.sdp.remote import Fingerprint
 
 HANDSHAKE_TIMEOUT = 15.0
@@ -28,7 +28,7 @@ class PeerOwner(Protocol):
         """Called once, never after `close`; the peer is closed already."""
         ...
 
-    def unknown_ssrc(self, peer: Peer, ssrc: int, payload_type: int) -> None:
+    def unknown_stream(self, peer: Peer, stream: UnknownStream) -> None:
         """RTP that no track claims came over the peer's transport."""
         ...
 

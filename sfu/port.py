@@ -19,10 +19,12 @@ from sfu.path import (
     Levels,
     PacketPath,
     ReceiveStats,
+    Repaired,
     SendStats,
     Source,
     SrtpKeys,
     TrackSpec,
+    UnknownStream,
 )
 from sfu.router import Router
 from sfu.rtp import extensions
@@ -145,7 +147,7 @@ class PythonPath(PacketPath):
         if stream is None:
             self._counters.drop_unknown_ssrc += 1
             if transport.unknown.tell(packet.ssrc, self._now_us):
-                inbound.unknown.append((transport.number, packet.ssrc, packet.payload_type))
+                inbound.unknown.append(_unknown(transport, packet))
             return False
         track, is_rtx = stream
         return self._router.receive(track, packet, self._now_us, inbound, is_rtx=is_rtx)
@@ -230,6 +232,7 @@ class PythonPath(PacketPath):
             transport.streams[ssrc] = track, index > 0
             transport.unknown.claimed(ssrc)
         transport.transport_cc_id = spec.transport_cc_id or transport.transport_cc_id
+        transport.mid_id = spec.mid_id or transport.mid_id
         return track
 
     def mute_track(self, track: int, muted: bool) -> None:
@@ -239,8 +242,17 @@ class PythonPath(PacketPath):
         spec = self._router.remove_track(track)
         if spec is None:
             return
-        for ssrc in _ssrcs(spec):
-            del self._transports[spec.transport].streams[ssrc]
+        self._transports[spec.transport].remove_streams(track, self._now_us)
+
+    def set_rtx(self, track: int, ssrc: int) -> None:
+        transport = self._transports[self._router.spec(track).transport]
+        if ssrc in transport.streams:
+            raise ValueError("an SSRC is a track of this transport already")
+        former = [known for known, found in transport.streams.items() if found == (track, True)]
+        transport.streams[ssrc] = track, True
+        transport.unknown.claimed(ssrc)
+        for known in former:
+            transport.retire_stream(known, self._now_us)
 
     # --- legs ---------------------------------------------------------------------------------
 
@@ -288,8 +300,11 @@ class PythonPath(PacketPath):
     def echo(self, transport: int) -> Echo | None:
         return self._transports[transport].echo
 
-    def retransmit(self, leg: int, sequences: list[int]) -> int:
-        return self._router.retransmit(leg, sequences, self._now_us)
+    def held(self, leg: int, sequences: list[int]) -> list[int]:
+        return self._router.held(leg, sequences, self._now_us)
+
+    def retransmit(self, leg: int, sequences: list[int], most_octets: int) -> Repaired:
+        return self._router.retransmit(leg, sequences, most_octets, self._now_us)
 
     def missing(self) -> list[tuple[int, list[int]]]:
         return self._router.missing(self._now_us)
@@ -309,7 +324,7 @@ class PythonPath(PacketPath):
         return self._router.receive_stats(track)
 
     def send_stats(self, leg: int) -> SendStats:
-        return self._router.send_stats(leg)
+        return self._router.send_stats(leg, self._now_us)
 
     def levels(self) -> list[Levels]:
         return self._router.levels()
@@ -325,6 +340,20 @@ class PythonPath(PacketPath):
         for transport in list(self._transports):
             self.close_transport(transport)
         self._udp.close()
+
+
+def _unknown(transport: Transport, packet: Packet) -> UnknownStream:
+    at = None
+    if transport.mid_id and packet.extension_at:
+        at = extensions.find(
+            packet.data,
+            packet.profile,
+            packet.extension_at,
+            packet.extension_end,
+            transport.mid_id,
+        )
+    mid = packet.data[at[0] : at[1]].decode(errors="replace") if at is not None else ""
+    return UnknownStream(transport.number, packet.ssrc, packet.payload_type, mid)
 
 
 def _ssrcs(spec: TrackSpec | LegSpec) -> list[int]:

@@ -7,12 +7,13 @@ from typing import Protocol
 from schemas.sfu import Feed
 from sfu.connection import Answering, Media
 from sfu.negotiation import Published, answer_video
-from sfu.path import Kind, TrackSpec
+from sfu.path import Kind, TrackSpec, UnknownStream
 from sfu.peer import Peer
+from sfu.rtp.succession import part_of
 from sfu.sdp.codecs import VIDEO_OFFER
-from sfu.sdp.extensions import AUDIO_LEVEL, TRANSPORT_CC
+from sfu.sdp.extensions import AUDIO_LEVEL, MID, TRANSPORT_CC
 from sfu.sdp.remote import RemoteDescription
-from sfu.streams import Track
+from sfu.streams import Streams, Track
 from sfu.subscriptions import Wanted
 
 
@@ -78,11 +79,10 @@ class Publication:
         self.close()
         self._listener.publication_lost(self, reason)
 
-    def unknown_ssrc(self, peer: Peer, ssrc: int, payload_type: int) -> None:
+    def unknown_stream(self, peer: Peer, stream: UnknownStream) -> None:
         """Its SSRC, when the offer didn't tell: of a rid-only simulcast the one encoding that is sent."""
-        published = self.published
-        if published and published.ssrc is None and payload_type in published.codecs:
-            self._add_track(ssrc)
+        if learn(self._media.streams, self.published, self.track, stream):
+            self._add_track(stream.ssrc)
 
     # TrackListener
 
@@ -109,6 +109,22 @@ class Publication:
             self.track = None
 
 
+def learn(
+    streams: Streams, published: Published | None, track: Track | None, stream: UnknownStream
+) -> bool:
+    """Whether this is the SSRC of a published m-line whose offer named none; one that has changed is followed."""
+    if published is None:
+        return False
+    part = part_of(stream, published.mid, published.codecs, published.rtx.values())
+    if part is None or track is None:
+        return part == "media" and published.ssrc is None
+    if part == "media":
+        streams.propose(track, stream.ssrc)
+    else:
+        streams.set_rtx(track, stream.ssrc)
+    return False
+
+
 def track_spec(transport: int, kind: Kind, published: Published, ssrc: int) -> TrackSpec:
     """A published m-line as the packet path takes it."""
     return TrackSpec(
@@ -119,4 +135,5 @@ def track_spec(transport: int, kind: Kind, published: Published, ssrc: int) -> T
         rtx_ssrc=published.rtx_ssrc,
         audio_level_id=published.extensions.get(AUDIO_LEVEL, 0),
         transport_cc_id=published.extensions.get(TRANSPORT_CC, 0),
+        mid_id=published.extensions.get(MID, 0),
     )

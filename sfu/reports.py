@@ -32,6 +32,8 @@ class Reception(msgspec.Struct):
 
     expected: int = 0
     received: int = 0
+    fraction_lost: int = 0
+    """What the last block said."""
     sr_middle: int = 0
     """The middle 32 bits of the publisher's last sender report; 0 before the first."""
     sr_arrived_us: int = 0
@@ -47,12 +49,14 @@ class Reception(msgspec.Struct):
     def block(self, ssrc: int, stats: ReceiveStats, now_us: int) -> rtcp.ReportBlock:
         """The report since the last one."""
         received = stats.expected - stats.lost
-        fraction = rtcp.fraction_lost(stats.expected - self.expected, received - self.received)
+        self.fraction_lost = rtcp.fraction_lost(
+            stats.expected - self.expected, received - self.received
+        )
         self.expected, self.received = stats.expected, received
         delay = (now_us - self.sr_arrived_us) * 65536 // 1_000_000 if self.sr_middle else 0
         return rtcp.ReportBlock(
             ssrc=ssrc,
-            fraction_lost=fraction,
+            fraction_lost=self.fraction_lost,
             lost=stats.lost,
             highest_sequence=stats.highest_sequence & 0xFFFFFFFF,
             jitter=stats.jitter,

@@ -12,10 +12,20 @@ from typing import Protocol
 import msgspec
 
 from sfu.counters import Counters
-from sfu.path import Inbound, Kind, LegSpec, Levels, ReceiveStats, SendStats, Source, TrackSpec
+from sfu.path import (
+    Inbound,
+    Kind,
+    LegSpec,
+    Levels,
+    ReceiveStats,
+    Repaired,
+    SendStats,
+    Source,
+    TrackSpec,
+)
 from sfu.rtp import rtx
 from sfu.rtp.header import Packet, parse
-from sfu.rtp.leg import Feed, Leg, Shapes
+from sfu.rtp.leg import Era, Feed, Leg, Shapes
 from sfu.rtp.track import Taken, Track, payload
 
 
@@ -105,8 +115,8 @@ class Router:
             leg.pending = None
         return track.spec
 
-    def state(self, number: int) -> Track:
-        return self._tracks[number].state
+    def spec(self, number: int) -> TrackSpec:
+        return self._tracks[number].spec
 
     # --- legs ---------------------------------------------------------------------------------
 
@@ -255,31 +265,45 @@ class Router:
 
     # --- repair -------------------------------------------------------------------------------
 
-    def retransmit(self, number: int, sequences: list[int], now_us: int) -> int:
+    def held(self, number: int, sequences: list[int], now_us: int) -> list[int]:
         leg = self._legs[number]
-        held = 0
+        return [asked for asked in sequences if self._again(leg, asked & 0xFFFF, now_us)]
+
+    def retransmit(
+        self, number: int, sequences: list[int], most_octets: int, now_us: int
+    ) -> Repaired:
+        leg = self._legs[number]
+        packets = octets = 0
         for sequence in sequences:
-            data = self._again(leg, sequence & 0xFFFF, now_us)
-            if data is None:
+            found = self._again(leg, sequence & 0xFFFF, now_us)
+            if found is None:
                 leg.missed += 1
                 self._counters.retransmit_missed += 1
                 continue
-            held += 1
+            packet, era, ours = found
+            if octets + len(packet.data) > most_octets:
+                break
+            packets += 1
+            octets += len(packet.data)
+            data = leg.rewrite.again(packet, era, ours)
             if leg.outlet.send_rtp(data, audio=leg.kind == "audio"):
                 leg.retransmitted += 1
                 self._counters.retransmitted += 1
             else:
                 self._counters.send_full_video += 1
-        return held
+        return Repaired(packets, octets)
 
-    def _again(self, leg: _Leg, sequence: int, now_us: int) -> bytes | None:
+    def _again(self, leg: _Leg, sequence: int, now_us: int) -> tuple[Packet, Era, int] | None:
+        """What is asked for, if it can still be had."""
         asked = leg.rewrite.asked(sequence)
         if asked is None:
             return None
         era, source, ours = asked
         track = self._tracks.get(era.feed.track)
         packet = track.state.cache.get(source, now_us) if track is not None else None
-        return None if packet is None else leg.rewrite.again(packet, era, ours)
+        if packet is None or not leg.rewrite.may_repeat(packet, era, ours):
+            return None
+        return packet, era, ours
 
     def missing(self, now_us: int) -> list[tuple[int, list[int]]]:
         found = []
@@ -315,7 +339,7 @@ class Router:
             rtx_recovered=state.recovered,
         )
 
-    def send_stats(self, number: int) -> SendStats:
+    def send_stats(self, number: int, now_us: int) -> SendStats:
         leg = self._legs[number]
         return SendStats(
             packets=leg.rewrite.packets,
@@ -325,14 +349,26 @@ class Router:
             clock_rate=leg.rewrite.clock_rate,
             retransmitted=leg.retransmitted,
             missed=leg.missed,
+            recent_octets=leg.rewrite.recent_octets(now_us),
         )
 
     def levels(self) -> list[Levels]:
         found = []
         for track in self._tracks.values():
-            if track.state.level_count:
-                count, total, loudest = track.state.take_levels()
-                found.append(Levels(track=track.number, count=count, total=total, loudest=loudest))
+            state = track.state
+            if not state.level_count and not state.bare_count:
+                continue
+            found.append(
+                Levels(
+                    track=track.number,
+                    count=state.level_count,
+                    total=state.level_total,
+                    loudest=state.loudest,
+                    bare=state.bare_count,
+                    bare_octets=state.bare_octets,
+                )
+            )
+            state.forget_levels()
         return found
 
 

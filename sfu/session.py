@@ -31,7 +31,12 @@ from sfu.sdp.remote import parse
 from sfu.speakers import Speakers
 
 NoticeBody = (
-    wire.Offered | wire.AudioConnected | wire.VideoLive | wire.ConnectionLost | wire.Talking
+    wire.Offered
+    | wire.AudioConnected
+    | wire.VideoLive
+    | wire.ConnectionLost
+    | wire.Talking
+    | wire.FeedPaused
 )
 Result = wire.Done | wire.Answered | wire.Failed
 SessionCommand = (
@@ -329,6 +334,9 @@ class Session:
 
     def inbound_offered(self, inbound: Inbound, sdp: str, streams: list[OfferedStream]) -> None:
         self._notify(wire.Offered(user=inbound.user, sdp=sdp, streams=streams))
+
+    def feed_paused(self, inbound: Inbound, feed: Feed, *, paused: bool) -> None:
+        self._notify(wire.FeedPaused(user=inbound.user, feed=feed, paused=paused))
 
     def inbound_lost(self, inbound: Inbound, reason: str) -> None:
         self._lost(inbound.user, "inbound", reason)

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from sfu.path import Levels
-from sfu.rtp.talk import Loudness, TalkingDetector, choose, rank
+from sfu.rtp.talk import Loudness, TalkingDetector, choose, heard, rank
 
 
 class _Microphone(msgspec.Struct, eq=False):
@@ -55,8 +55,7 @@ class Speakers:
         """Take one look's levels, also for those without any; who began (True) or stopped (False) to talk."""
         edges = []
         for user, microphone in self._microphones.items():
-            heard = levels.get(user)
-            count, total = (heard.count, heard.total) if heard else (0, 0)
+            count, total = heard(levels.get(user))
             self._loudness[user] = microphone.loudness.hear(count, total)
             edge = microphone.detector.hear(count, total, now_us)
             if edge is not None:

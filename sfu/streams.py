@@ -12,11 +12,18 @@ from typing import Protocol
 import msgspec
 
 from sfu.path import Kind, LegSpec, PacketPath, Source, TrackSpec
+from sfu.rtp.succession import Succession
 
 
 class TrackListener(Protocol):
     def track_started(self) -> None:
         """Its first packet arrived."""
+        ...
+
+
+class LegListener(Protocol):
+    def leg_paused(self, leg: Leg, *, paused: bool) -> None:
+        """Its viewer's link does not carry it; or it is tried again."""
         ...
 
 
@@ -26,6 +33,8 @@ class Track(msgspec.Struct, kw_only=True, eq=False):
     """
 
     number: int
+    """The packet path's, another one once it is sent under another SSRC."""
+    spec: TrackSpec
     transport: int
     kind: Kind
     ssrc: int
@@ -35,16 +44,20 @@ class Track(msgspec.Struct, kw_only=True, eq=False):
     reduced_size: bool
     listener: TrackListener
     started: bool = False
+    muted: bool = False
+    succession: Succession = msgspec.field(default_factory=Succession)
 
 
 class Leg(msgspec.Struct, kw_only=True, eq=False):
-    """A viewer's stream and the track that feeds it."""
+    """A viewer's stream and the track that feeds it, or would if it were not `paused`."""
 
     number: int
     transport: int
     kind: Kind
     ssrc: int
+    listener: LegListener | None = None
     source: Source | None = None
+    paused: bool = False
 
 
 class Members(msgspec.Struct, eq=False):
@@ -63,6 +76,8 @@ class Streams:
         self._legs: dict[int, Leg] = {}
         self._members: dict[int, Members] = {}
         self._newcomers: list[int] = []
+        self._proposed: dict[Track, None] = {}
+        """Tracks of which another SSRC has been seen."""
         self._stamped: dict[int, Track] = {}
         self._fed: dict[int, dict[int, Leg]] = {}
         """By track: a listener that leaves must not cost a look at every leg there is."""
@@ -80,6 +95,7 @@ class Streams:
         number = self._path.add_track(spec)
         track = Track(
             number=number,
+            spec=spec,
             transport=spec.transport,
             kind=spec.kind,
             ssrc=spec.ssrc,
@@ -100,13 +116,52 @@ class Streams:
             self._stamped[track.transport] = track
 
     def mute(self, track: Track, muted: bool) -> None:
+        track.muted = muted
         if track.number in self._tracks:
             self._path.mute_track(track.number, muted)
+
+    def propose(self, track: Track, ssrc: int) -> None:
+        """Packets of the track's m-line come under another SSRC; `follow` decides."""
+        if track.number in self._tracks:
+            track.succession.propose(ssrc)
+            self._proposed[track] = None
+
+    def set_rtx(self, track: Track, ssrc: int) -> None:
+        """The track's retransmissions come under another SSRC."""
+        if track.number in self._tracks:
+            self._path.set_rtx(track.number, ssrc)
+            track.spec = msgspec.structs.replace(track.spec, rtx_ssrc=ssrc)
+
+    def follow(self, now_us: int) -> None:
+        """Go on with the SSRCs of those that have changed theirs. To be called often."""
+        for track in list(self._proposed):
+            packets = self._path.receive_stats(track.number).packets
+            heir = track.succession.decide(packets, now_us)
+            if not track.succession.open:
+                del self._proposed[track]
+            if heir is not None:
+                self._succeed(track, heir, now_us)
+
+    def _succeed(self, track: Track, ssrc: int, now_us: int) -> None:
+        """To the path another SSRC is another track: viewers go over as they do at a change of source."""
+        fed = self._fed.pop(track.number, {})
+        del self._tracks[track.number]
+        self._path.remove_track(track.number)
+        rtx_ssrc = track.spec.rtx_ssrc if track.spec.rtx_ssrc != ssrc else None
+        track.spec = msgspec.structs.replace(track.spec, ssrc=ssrc, rtx_ssrc=rtx_ssrc)
+        track.number, track.ssrc = self._path.add_track(track.spec), ssrc
+        self._tracks[track.number] = track
+        self._path.mute_track(track.number, track.muted)
+        for leg in fed.values():
+            source, leg.source = leg.source, None
+            if source is not None:
+                self.set_source(leg, msgspec.structs.replace(source, track=track.number), now_us)
 
     def remove_track(self, track: Track) -> None:
         """Its legs stay, without a source. Nothing happens when its transport was closed before."""
         if self._tracks.pop(track.number, None) is None:
             return
+        self._proposed.pop(track, None)
         self._path.remove_track(track.number)
         others = self._members[track.transport].tracks
         others.remove(track)
@@ -114,9 +169,15 @@ class Streams:
         if self._stamped.get(track.transport) is track:
             self._restamp(track.transport, others)
 
-    def add_leg(self, spec: LegSpec) -> Leg:
+    def add_leg(self, spec: LegSpec, listener: LegListener | None = None) -> Leg:
         number = self._path.add_leg(spec)
-        leg = Leg(number=number, transport=spec.transport, kind=spec.kind, ssrc=spec.ssrc)
+        leg = Leg(
+            number=number,
+            transport=spec.transport,
+            kind=spec.kind,
+            ssrc=spec.ssrc,
+            listener=listener,
+        )
         self._legs[number] = leg
         self._members_of(leg.transport).legs.append(leg)
         return leg
@@ -128,7 +189,17 @@ class Streams:
         if source is not None:
             source = self._hook(leg, source)
         leg.source = source
-        self._path.set_source(leg.number, source, now_us)
+        if not leg.paused:
+            self._path.set_source(leg.number, source, now_us)
+
+    def pause(self, leg: Leg, *, paused: bool, now_us: int) -> None:
+        """Send the viewer nothing of its source, or begin again with it; its listener is told."""
+        if leg.number not in self._legs or leg.paused == paused:
+            return
+        leg.paused = paused
+        self._path.set_source(leg.number, None if paused else leg.source, now_us)
+        if leg.listener is not None:
+            leg.listener.leg_paused(leg, paused=paused)
 
     def remove_leg(self, leg: Leg) -> None:
         """Nothing happens when its transport was closed before."""
@@ -144,6 +215,7 @@ class Streams:
         self._stamped.pop(transport, None)
         for track in members.tracks:
             del self._tracks[track.number]
+            self._proposed.pop(track, None)
             self._unfeed(track.number)
         for leg in members.legs:
             self._unhook(leg)

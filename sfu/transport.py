@@ -40,6 +40,7 @@ class Transport:
         self.leg_ssrcs: set[int] = set()
         """Every SSRC ever sent from here. Taken twice, SRTP would use the same key stream twice."""
         self.transport_cc_id = 0
+        self.mid_id = 0
         self.echo: Echo | None = None
         self.credentials = "", ""
         self.arrivals: deque[tuple[int, int]] = deque(maxlen=MAX_ARRIVALS)
@@ -91,6 +92,18 @@ class Transport:
         if evicted is not None:
             self._forget_stream(self._receive, evicted)
         return self.unknown.has_room(ssrc)
+
+    def remove_streams(self, track: int, now_us: int) -> None:
+        """Those of a track that is no more."""
+        for ssrc in [ssrc for ssrc, (number, _) in self.streams.items() if number == track]:
+            self.retire_stream(ssrc, now_us)
+
+    def retire_stream(self, ssrc: int, now_us: int) -> None:
+        """It is nobody's any more. libsrtp's state of it goes when others need the room."""
+        del self.streams[ssrc]
+        evicted = self.unknown.retire(ssrc, now_us)
+        if evicted is not None:
+            self._forget_stream(self._receive, evicted)
 
     def _refuse(self, error: Exception) -> None:
         if isinstance(error, SrtpError) and "replay" in str(error):

@@ -23,14 +23,17 @@ from conference.services.media import MediaService
 from conference.storage import glances
 from schemas.events import (
     Event,
+    MediaType,
     ParticipantSubscribed,
     ParticipantTalking,
     SdpOffered,
     SubscribedStream,
+    SubscriptionPaused,
 )
 from schemas.sfu import (
     AudioConnected,
     ConnectionLost,
+    FeedPaused,
     Notice,
     Offered,
     Talking,
@@ -41,6 +44,7 @@ from schemas.terms import StreamType
 
 _EVENTS_OF_NOTICES = UUID("0a9b0c54-5f0d-4c7c-9d3e-2f5f3e6f7a10")
 _STREAM: dict[VideoKind, StreamType] = {"video": StreamType.VIDEO, "screen": StreamType.SCREEN}
+_MEDIA_TYPE: dict[VideoKind, MediaType] = {"video": "VIDEO", "screen": "SCREEN"}
 
 _log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder()
@@ -85,6 +89,26 @@ class NoticeHandler:
                 await self._apply(notice, up)
             case ConnectionLost() as lost:
                 await self._lost(notice, lost)
+            case FeedPaused() as feed_paused:
+                await self._feed_paused(entry_id, notice, feed_paused)
+
+    async def _feed_paused(self, entry_id: str, notice: Notice, paused: FeedPaused) -> None:
+        async with self._pool.acquire() as conn:
+            seat = await glances.seat(conn, notice.meeting, paused.user)
+        if seat is None or seat.participant is None or seat.media_epoch != notice.epoch:
+            return
+        event = SubscriptionPaused(
+            sent_date=self._clock(),
+            meeting_id=notice.meeting,
+            user_id=paused.feed.user,
+            media_type=_MEDIA_TYPE[paused.feed.kind],
+            paused=paused.paused,
+        )
+        await self._channels.publish(
+            uuid5(_EVENTS_OF_NOTICES, entry_id),
+            [seat.participant.queue_id],
+            _encoder.encode(event),
+        )
 
     async def _pass_on(self, entry_id: str, notice: Notice, offered: Offered) -> None:
         """The list first, then the offer: a client shows a track once it has both."""

@@ -14,6 +14,7 @@
 
 enum {
     CACHE_AGE_US = 2000000, /* past every jitter buffer */
+    REPAIR_AGE_US = 1000000, /* nor does it help a viewer to get one that is older */
     VIDEO_SPAN = 2048,
     AUDIO_SPAN = 256,
     SLOT_DATA = 1500,
@@ -135,12 +136,13 @@ static void cache_put(Cache *cache, const Packet *packet)
     cache_evict(cache, packet->arrived_us - CACHE_AGE_US);
 }
 
+/* For a viewer that asks for it. */
 static Packet *cache_get(const Cache *cache, int64_t number, int64_t now_us)
 {
     if (number < cache_floor(cache))
         return NULL;
     Slot *slot = cache_slot(cache, number);
-    if (!slot || now_us - slot->packet.arrived_us > CACHE_AGE_US)
+    if (!slot || now_us - slot->packet.arrived_us > REPAIR_AGE_US)
         return NULL;
     return &slot->packet;
 }

@@ -88,6 +88,7 @@ cdef extern from "ingress.h" nogil:
         int64_t number
         int64_t last_received_us
         int transport_cc_id
+        int mid_id
         Arrivals arrivals
         Echo echo
         Consent consent
@@ -126,6 +127,8 @@ cdef extern from "ingress.h" nogil:
         uint32_t ssrc
         uint32_t level_count
         uint32_t level_total
+        uint32_t bare_count
+        uint32_t bare_octets
         uint64_t keyframes
         uint64_t recovered
         int64_t id
@@ -152,6 +155,8 @@ cdef extern from "ingress.h" nogil:
         uint64_t retransmitted
         uint64_t missed
         uint8_t rtx[128]
+    bint leg_holds(Leg*, uint16_t, int64_t)
+    uint64_t leg_recent_octets(const LegState*, int64_t)
     Leg* leg_open(Transport*, bint, uint32_t, uint16_t, int64_t)
     bint leg_set_source(Leg*, Track*, Mapping*)
     void leg_unhook(Leg*)
@@ -168,7 +173,8 @@ cdef extern from "ingress.h" nogil:
         bint segmentation
         void* seal
     bint outlet_retry(Outlet*)
-    bint outbox_repair(Outbox*, Leg*, uint16_t)
+    int REPAIR_SENT, REPAIR_NO_ROOM
+    int outbox_repair(Outbox*, Leg*, uint16_t, int64_t*)
     void outbox_flush(Outbox*)
     bint outlet_control(Outlet*, uint8_t*, size_t, SocketAddress*, socklen_t)
 
@@ -196,6 +202,7 @@ cdef extern from "ingress.h" nogil:
     Path* path_open(int, int, const Srtp*, uint64_t)
     void path_close(Path*)
     void path_remove_track(Path*, Track*)
+    bint path_set_rtx(Path*, Track*, uint32_t)
     void path_now(Path*, int64_t)
     int path_drain_batch(Path*, int)
     void path_count_unprotected(Path*)

@@ -105,6 +105,21 @@ static bool path_admit(Path *path, Transport *transport, uint32_t ssrc)
     return admitted;
 }
 
+static void path_tell_unknown(Path *path, const Transport *transport, const Packet *packet)
+{
+    Event event = {.kind = EVENT_UNKNOWN,
+                   .payload_type = packet->payload_type,
+                   .ssrc = packet->ssrc,
+                   .id = transport->number,
+                   .data = packet->data};
+    Element element;
+    if (transport->mid_id && packet->extension_at && find_element(packet, transport->mid_id, &element)) {
+        event.data = packet->data + element.value_at;
+        event.length = element.value_end - element.value_at;
+    }
+    path_tell(path, event);
+}
+
 static void path_take_rtp(Path *path, Transport *transport, int place, uint8_t *data, int length)
 {
     Packet *packet = &path->packets[place];
@@ -133,10 +148,7 @@ static void path_take_rtp(Path *path, Transport *transport, int place, uint8_t *
     }
     counters->drop_unknown_ssrc++;
     if (unknown_tell(transport, ssrc, path->now_us))
-        path_tell(path, (Event){.kind = EVENT_UNKNOWN,
-                                .payload_type = packet->payload_type,
-                                .ssrc = ssrc,
-                                .id = transport->number});
+        path_tell_unknown(path, transport, packet);
 }
 
 static void path_take_rtcp(Path *path, Transport *transport, uint8_t *data, int length)

@@ -9,7 +9,7 @@
 #include "mapping.h"
 #include "track.h"
 
-enum { MAX_ERAS = 4 };
+enum { MAX_ERAS = 4, RECENT_US = 1000000 };
 
 typedef struct {
     Mapping *mapping;
@@ -26,6 +26,9 @@ typedef struct {
     Numbering map;
     uint64_t packets;
     uint64_t octets;
+    int64_t second_us;       /* when the present second began, */
+    uint64_t second_octets;  /* `octets` then, */
+    uint32_t former_octets;  /* and those of the second before, if that was followed by this one */
     int64_t last_sent_us;
     uint32_t last_timestamp;
     uint32_t cut; /* the source timestamp of the frame whose rest is not sent */
@@ -184,9 +187,29 @@ static inline void leg_drop(Leg *leg, const Packet *packet)
     numbering_drop(&leg->state.map, &leg->segments, packet->number);
 }
 
+static void leg_begin_second(LegState *state, int64_t now_us)
+{
+    bool followed = now_us - state->second_us < 2 * RECENT_US;
+    state->former_octets = followed ? (uint32_t)(state->octets - state->second_octets) : 0;
+    state->second_us = now_us;
+    state->second_octets = state->octets;
+}
+
+/* Sent in the last second, as if each second's had been sent evenly. */
+static uint64_t leg_recent_octets(const LegState *state, int64_t now_us)
+{
+    int64_t passed = now_us - state->second_us;
+    uint64_t present = state->octets - state->second_octets;
+    if (passed < RECENT_US)
+        return present + state->former_octets * (uint64_t)(RECENT_US - passed) / RECENT_US;
+    return passed < 2 * RECENT_US ? present * (uint64_t)(2 * RECENT_US - passed) / RECENT_US : 0;
+}
+
 static void leg_sent(Leg *leg, const Packet *packet, int64_t now_us)
 {
     LegState *state = &leg->state;
+    if (now_us - state->second_us >= RECENT_US)
+        leg_begin_second(state, now_us);
     state->packets++;
     state->octets += (uint64_t)(packet->payload_end - packet->payload_at);
     if (packet->number <= state->map.highest)
@@ -285,6 +308,13 @@ static Packet *leg_asked(Leg *leg, uint16_t sequence, int64_t now_us, const Era 
     if (payload_type == NO_PAYLOAD_TYPE)
         return NULL;
     return leg_has_rtx(leg, payload_type) || numbering_reaches(&leg->state.map, *ours) ? packet : NULL;
+}
+
+static bool leg_holds(Leg *leg, uint16_t sequence, int64_t now_us)
+{
+    const Era *era;
+    int64_t ours;
+    return leg_asked(leg, sequence, now_us, &era, &ours) != NULL;
 }
 
 /* Exactly as first sent, in the retransmission stream where there is one: then under a number of that, left in

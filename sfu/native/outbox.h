@@ -333,8 +333,10 @@ static void outbox_forward(Outbox *outbox, Leg *leg, const Packet *packet)
     outbox->entries[outbox->entry_count++] = entry;
 }
 
-/* Whether the packet was still to be had. */
-static bool outbox_repair(Outbox *outbox, Leg *leg, uint16_t sequence)
+enum repaired { REPAIR_MISSED, REPAIR_SENT, REPAIR_NO_ROOM };
+
+/* What became of it; `*room` is how many octets may still be sent. */
+static enum repaired outbox_repair(Outbox *outbox, Leg *leg, uint16_t sequence, int64_t *room)
 {
     const Era *era;
     int64_t ours;
@@ -343,15 +345,18 @@ static bool outbox_repair(Outbox *outbox, Leg *leg, uint16_t sequence)
     if (!packet) {
         leg->missed++;
         outbox->counters->retransmit_missed++;
-        return false;
+        return REPAIR_MISSED;
     }
+    if (packet->length > *room)
+        return REPAIR_NO_ROOM;
+    *room -= packet->length;
     int length = leg_write_again(leg, era, packet, &ours, out);
     Entry entry = {leg, packet, outbox->used, 0, NOT_WRITTEN, ENTRY_REPAIR};
     entry.message = outbox_add(outbox, leg->transport, length, packet->payload_at, ours, &entry.bytes);
     outbox->entries[outbox->entry_count++] = entry;
     leg->retransmitted++;
     outbox->counters->retransmitted++;
-    return true;
+    return REPAIR_SENT;
 }
 
 #endif

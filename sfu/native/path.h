@@ -36,7 +36,7 @@ typedef struct {
 
 enum event_kind { EVENT_STUN, EVENT_DTLS, EVENT_RTCP, EVENT_UNKNOWN, EVENT_STARTED, EVENT_KEYFRAME };
 
-/* What is for Python. `data` is in the batch and good until the next one. */
+/* What is for Python. `data` is in the batch and good until the next one; of an unknown stream it is the MID. */
 typedef struct {
     uint8_t kind;
     uint8_t payload_type;
@@ -138,8 +138,38 @@ static void path_hear(Path *path, Track *track)
     track->heard = true;
 }
 
+/* libsrtp's state of an SSRC that is no track's any more goes when others need the room. */
+static void path_retire(Path *path, Transport *transport, uint32_t ssrc)
+{
+    uint32_t evicted;
+    if (unknown_retire(transport, ssrc, path->now_us, &evicted))
+        path->srtp.remove_stream(transport->receive, htonl(evicted));
+}
+
+/* False when there is no memory. */
+static bool path_set_rtx(Path *path, Track *track, uint32_t ssrc)
+{
+    Transport *transport = track->transport;
+    if (!transport_add_stream(transport, ssrc, track, true))
+        return false;
+    unknown_claimed(transport, ssrc);
+    for (int at = 0; at < transport->stream_count; at++) {
+        Stream stream = transport->streams[at];
+        if (stream.track != track || !stream.is_rtx || stream.ssrc == ssrc)
+            continue;
+        transport->streams[at] = transport->streams[--transport->stream_count];
+        path_retire(path, transport, stream.ssrc);
+        break; /* there is one at most */
+    }
+    return true;
+}
+
 static void path_remove_track(Path *path, Track *track)
 {
+    Transport *transport = track->transport;
+    for (int at = 0; at < transport->stream_count; at++)
+        if (transport->streams[at].track == track)
+            path_retire(path, transport, transport->streams[at].ssrc);
     for (int index = 0; track->heard && index < path->heard_count; index++) {
         if (path->heard[index] != track)
             continue;

@@ -12,7 +12,16 @@ from sfu.counters import FORWARD_BOUNDS_US
 from sfu.native.core cimport *
 from sfu.native.srtp import context, context_address, function_addresses, session_key
 from sfu.native.wire import from_wire, to_wire
-from sfu.path import Datagram, Echo as EchoTold, Inbound, Levels, ReceiveStats, SendStats
+from sfu.path import (
+    Datagram,
+    Echo as EchoTold,
+    Inbound,
+    Levels,
+    ReceiveStats,
+    Repaired,
+    SendStats,
+    UnknownStream,
+)
 
 
 _addresses = function_addresses()
@@ -126,7 +135,8 @@ cdef class NativePath:
             elif event.kind == EVENT_DTLS:
                 inbound.dtls.append(self._datagram(event))
             elif event.kind == EVENT_UNKNOWN:
-                inbound.unknown.append((event.id, event.ssrc, event.payload_type))
+                mid = event.data[:event.length].decode(errors="replace")
+                inbound.unknown.append(UnknownStream(event.id, event.ssrc, event.payload_type, mid))
             elif event.kind == EVENT_STARTED:
                 inbound.started.append(event.id)
             else:
@@ -259,6 +269,7 @@ cdef class NativePath:
                 raise MemoryError
             unknown_claimed(transport.c, ssrc)
         transport.c.transport_cc_id = spec.transport_cc_id or transport.c.transport_cc_id
+        transport.c.mid_id = spec.mid_id or transport.c.mid_id
         return track.c.id
 
     cdef _describe(self, Track* track, spec):
@@ -284,6 +295,13 @@ cdef class NativePath:
         removed.transport.tracks.remove(track)
         path_remove_track(self.c, removed.c)
         removed.c = NULL
+
+    def set_rtx(self, track, ssrc):
+        cdef _Track of = self._tracks[track]
+        if transport_stream(of.transport.c, ssrc) != NULL:
+            raise ValueError("an SSRC is a track of this transport already")
+        if not path_set_rtx(self.c, of.c, ssrc):
+            raise MemoryError
 
     # --- legs
 
@@ -402,14 +420,22 @@ cdef class NativePath:
         cdef Echo* echo = &(<_Transport>self._transports[transport]).c.echo
         return EchoTold(echo.last_sr, echo.delay, echo.arrived_us) if echo.last_sr else None
 
-    def retransmit(self, leg, list sequences):
+    def held(self, leg, list sequences):
         cdef Leg* asking = (<_Leg>self._legs[leg]).c
-        cdef int held = 0
+        return [asked for asked in sequences if leg_holds(asking, asked & 0xFFFF, self.c.now_us)]
+
+    def retransmit(self, leg, list sequences, int64_t most_octets):
+        cdef Leg* asking = (<_Leg>self._legs[leg]).c
+        cdef int packets = 0, became
+        cdef int64_t room = most_octets
         for sequence in sequences:
-            held += outbox_repair(&self.c.outbox, asking, sequence & 0xFFFF)
+            became = outbox_repair(&self.c.outbox, asking, sequence & 0xFFFF, &room)
+            if became == REPAIR_NO_ROOM:
+                break
+            packets += became == REPAIR_SENT
         with nogil:
             outbox_flush(&self.c.outbox)
-        return held
+        return Repaired(packets, most_octets - room)
 
     def missing(self):
         cdef Track* track
@@ -478,6 +504,7 @@ cdef class NativePath:
             clock_rate=of.clock_rate,
             retransmitted=of.retransmitted,
             missed=of.missed,
+            recent_octets=leg_recent_octets(&of.state, self.c.now_us),
         )
 
     def levels(self):
@@ -486,7 +513,7 @@ cdef class NativePath:
         found = []
         for place in range(self.c.heard_count):
             track = self.c.heard[place]
-            if not track.level_count:
+            if not track.level_count and not track.bare_count:
                 continue
             found.append(
                 Levels(
@@ -494,9 +521,11 @@ cdef class NativePath:
                     count=track.level_count,
                     total=track.level_total,
                     loudest=track.loudest,
+                    bare=track.bare_count,
+                    bare_octets=track.bare_octets,
                 )
             )
-            track.level_count = track.level_total = 0
+            track.level_count = track.level_total = track.bare_count = track.bare_octets = 0
             track.loudest = 127
         found.sort(key=_track_of)
         return found

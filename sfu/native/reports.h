@@ -11,6 +11,7 @@ enum {
     RTCP_SDES = 202,
     REPORT_BLOCK = 24,
     SENDER_REPORT = 28,
+    LOSSY = 26, /* of 256: who reports so much loss is told of */
     SDES_CNAME = 1,
     MAX_CNAME = 40,
     LEGS_PER_PACKET = 12,
@@ -18,10 +19,11 @@ enum {
     SENDING_US = 2000000,
 };
 
-/* Whether there is nothing but receiver reports and names in a compound. What the last block with an echo of a
+/* Whether there is nothing but names and receiver reports of little loss in a compound. What the last block with an echo of a
  * report of ours says is kept in `echo`. What does not fit its lengths, or is padded, is for Python to refuse. */
 static bool reports_look(const uint8_t *data, int length, Echo *echo, int64_t now_us)
 {
+    bool lossy = false;
     for (int at = 0; at < length;) {
         if (length - at < 4)
             return false;
@@ -35,13 +37,15 @@ static bool reports_look(const uint8_t *data, int length, Echo *echo, int64_t no
             continue;
         if (blocks + count * REPORT_BLOCK > end)
             return false;
-        for (const uint8_t *block = data + blocks; count--; block += REPORT_BLOCK)
+        for (const uint8_t *block = data + blocks; count--; block += REPORT_BLOCK) {
+            lossy |= block[4] >= LOSSY;
             if (get32(block + 16))
                 *echo = (Echo){now_us, get32(block + 16), get32(block + 20)};
+        }
         if (kind == RTCP_SR)
             return false;
     }
-    return length > 0;
+    return length > 0 && !lossy;
 }
 
 static bool leg_is_sending(const Leg *leg, int64_t now_us)

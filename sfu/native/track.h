@@ -37,6 +37,8 @@ struct Track {
     uint32_t users; /* eras that name it, and the path */
     uint32_t level_count;
     uint32_t level_total;
+    uint32_t bare_count; /* packets with sound of which no level is told */
+    uint32_t bare_octets;
     uint64_t keyframes;
     uint64_t recovered;
     int64_t newest; /* 0 before the first packet */
@@ -89,13 +91,24 @@ static void track_note_holes(Track *track, int64_t number, int64_t now_us)
     track->newest = number;
 }
 
+static bool track_has_level(const Track *track, const Packet *packet, Element *element)
+{
+    if (!track->audio_level_id || !packet->extension_at)
+        return false;
+    return find_element(packet, track->audio_level_id, element) && element->value_at != element->value_end;
+}
+
 static void track_note_level(Track *track, const Packet *packet)
 {
     Element element;
-    if (!track->audio_level_id || !packet->extension_at || track->muted)
+    if (track->muted)
         return;
-    if (!find_element(packet, track->audio_level_id, &element) || element.value_at == element.value_end)
+    if (!track_has_level(track, packet, &element)) {
+        bool sounds = has_media(packet) && track->codecs[packet->payload_type] != CODEC_NONE;
+        track->bare_count += sounds;
+        track->bare_octets += sounds ? (uint32_t)(packet->payload_end - packet->payload_at) : 0;
         return;
+    }
     uint8_t level = packet->data[element.value_at] & 0x7F; /* the top bit says "voice", RFC 6464 section 3 */
     track->level_count++;
     track->level_total += level;

@@ -69,6 +69,7 @@ typedef struct Transport {
     Stream *streams;
     int stream_count;
     int transport_cc_id;
+    int mid_id;
     int64_t last_received_us;
     int64_t number;
     Arrivals arrivals;
@@ -144,12 +145,34 @@ static void unknown_remove(Transport *transport, int index)
     memmove(unknown + index, unknown + index + 1, (size_t)behind * sizeof *unknown);
 }
 
+static bool unknown_open(Transport *transport)
+{
+    if (!transport->unknown)
+        transport->unknown = malloc(MAX_UNKNOWN * sizeof *transport->unknown);
+    return transport->unknown != NULL;
+}
+
+/* An SSRC that is no track's any more is unknown like others; whether it takes the place of `*evicted`. Without
+ * memory it is told of as a new one. */
+static bool unknown_retire(Transport *transport, uint32_t ssrc, int64_t now_us, uint32_t *evicted)
+{
+    if (!unknown_open(transport))
+        return false;
+    bool evicts = transport->unknown_count == MAX_UNKNOWN;
+    if (evicts) {
+        *evicted = transport->unknown[0].ssrc;
+        unknown_remove(transport, 0);
+    }
+    transport->unknown[transport->unknown_count++] = (UnknownStream){now_us - TELL_EVERY_US, ssrc};
+    return evicts;
+}
+
 /* Whether an SSRC of no track may be opened: libsrtp keeps state for every one, so a peer may not bring any
  * number of them. The oldest makes room once it was told about long enough ago; then `*evicted` is its SSRC. */
 static bool unknown_admit(Transport *transport, uint32_t ssrc, int64_t now_us, bool *evicts, uint32_t *evicted)
 {
     *evicts = false;
-    if (!transport->unknown && !(transport->unknown = malloc(MAX_UNKNOWN * sizeof *transport->unknown)))
+    if (!unknown_open(transport))
         return false;
     if (transport->unknown_count < MAX_UNKNOWN || unknown_index(transport, ssrc) >= 0)
         return true;

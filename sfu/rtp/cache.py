@@ -9,6 +9,9 @@ from sfu.rtp.header import Packet
 AGE_US = 2_000_000
 """A packet older than this is past every jitter buffer."""
 
+REPAIR_AGE_US = 1_000_000
+"""Nor does it help a viewer to get one that is older than this."""
+
 VIDEO_SPAN = 2048
 AUDIO_SPAN = 256
 
@@ -44,8 +47,9 @@ class PacketCache:
         self._evict(packet.arrived_us - AGE_US)
 
     def get(self, sequence: int, now_us: int) -> Packet | None:
+        """For a viewer that asks for it; None too when it is too old to help."""
         packet = self._packets.get(sequence)
-        if packet is None or sequence < self.floor or now_us - packet.arrived_us > AGE_US:
+        if packet is None or sequence < self.floor or now_us - packet.arrived_us > REPAIR_AGE_US:
             return None
         return packet
 

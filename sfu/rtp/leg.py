@@ -24,6 +24,9 @@ MAX_ERAS = 4
 """Older ones are past the age of any packet cache, unless a viewer switches several times a second."""
 
 
+RECENT_US = 1_000_000
+
+
 class Shape:
     """How a packet changes behind its fixed header.
 
@@ -117,6 +120,11 @@ class Leg:
         self.last_timestamp = 0
         self.last_sent_us = 0
         self.clock_rate = 0
+        self._second_us = 0
+        self._second_octets = 0
+        """`octets` when the present second began, `_second_us`."""
+        self._former_octets = 0
+        """Of the second before, if that was followed by this one."""
         self.torn = False
         """A frame was cut short and no keyframe has gone out since."""
         self._rtx_ssrc = rtx_ssrc
@@ -223,6 +231,8 @@ class Leg:
         )
 
     def sent(self, packet: Packet, now_us: int) -> None:
+        if now_us - self._second_us >= RECENT_US:
+            self._begin_second(now_us)
         self.packets += 1
         self.octets += packet.payload_end - packet.payload_at
         era, numbers = self.era, self._map
@@ -236,6 +246,19 @@ class Leg:
             self.last_timestamp, self.last_sent_us = timestamp, now_us
         if packet.keyframe:
             self.torn = False
+
+    def _begin_second(self, now_us: int) -> None:
+        followed = now_us - self._second_us < 2 * RECENT_US
+        self._former_octets = self.octets - self._second_octets if followed else 0
+        self._second_us, self._second_octets = now_us, self.octets
+
+    def recent_octets(self, now_us: int) -> int:
+        """Sent in the last second, as if each second's had been sent evenly."""
+        passed = now_us - self._second_us
+        present = self.octets - self._second_octets
+        if passed < RECENT_US:
+            return present + self._former_octets * (RECENT_US - passed) // RECENT_US
+        return present * max(0, 2 * RECENT_US - passed) // RECENT_US
 
     def unsent(self, packet: Packet) -> None:
         """The socket was full: give up the rest of the frame, without a gap."""
@@ -258,16 +281,21 @@ class Leg:
                 return era, source, ours
         return None
 
-    def again(self, packet: Packet, era: Era, number: int) -> bytes | None:
-        """The packet exactly as first sent, in the retransmission stream where there is one; None: it can't be."""
+    def may_repeat(self, packet: Packet, era: Era, number: int) -> bool:
+        """Whether the viewer would still take it."""
         payload_type = era.feed.payload_types.get(packet.payload_type)
         if payload_type is None:
-            return None
+            return False
+        has_rtx = self._rtx_ssrc is not None and payload_type in self._rtx_payload_types
+        return has_rtx or self._map.reaches(number)
+
+    def again(self, packet: Packet, era: Era, number: int) -> bytes:
+        """The packet exactly as first sent, in the retransmission stream where there is one."""
+        payload_type = era.feed.payload_types[packet.payload_type]
+        data = self._write(packet, era, payload_type, number)
         rtx_payload_type = self._rtx_payload_types.get(payload_type)
         if self._rtx_ssrc is None or rtx_payload_type is None:
-            reaches = self._map.reaches(number)
-            return self._write(packet, era, payload_type, number) if reaches else None
-        data = self._write(packet, era, payload_type, number)
+            return data
         sequence = self._rtx_sequence
         self._rtx_sequence += 1
         return rtx.wrap(data, packet.payload_at, rtx_payload_type, self._rtx_ssrc, sequence)

@@ -1,4 +1,4 @@
-"""When to ask a publisher again for what has not arrived, and when to answer a viewer that asks."""
+"""When to ask a publisher again for what has not arrived."""
 
 from __future__ import annotations
 
@@ -49,32 +49,3 @@ class NackScheduler:
         if not hole.tries:
             return age >= self._reorder_wait_us
         return now_us - hole.asked_us >= retry_us
-
-
-MAX_ANSWERS = 256
-_REMEMBERED = 2048
-
-
-class NackAnswers:
-    """One leg's answering. Without it, a small NACK sent again and again fetches any amount of media."""
-
-    def __init__(self) -> None:
-        self._answered: dict[int, int] = {}
-        self.refused = 0
-
-    def admit(self, sequences: Iterable[int], now_us: int, rtt_us: int = 0) -> list[int]:
-        """Those to send again: none twice within a round trip, and no more than `MAX_ANSWERS` at once."""
-        wait_us = max(rtt_us, RETRY_US // 2)
-        admitted: list[int] = []
-        for sequence in sequences:
-            answered = self._answered.get(sequence)
-            recent = answered is not None and now_us - answered < wait_us
-            if recent or len(admitted) >= MAX_ANSWERS:
-                self.refused += 1
-                continue
-            self._answered.pop(sequence, None)  # so that the dict stays in order of time
-            self._answered[sequence] = now_us
-            admitted.append(sequence)
-        while len(self._answered) > _REMEMBERED:
-            del self._answered[next(iter(self._answered))]
-        return admitted

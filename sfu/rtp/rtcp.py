@@ -26,6 +26,8 @@ _NACK, _TRANSPORT_FEEDBACK = 1, 15
 _PLI, _FIR, _APPLICATION_LAYER = 1, 4, 15
 _CNAME = 1
 _REMB_NAME = b"REMB"
+LOSSY = 26
+"""Of 256: a tenth. A receiver that reports so much loss is told of (`look`)."""
 MAX_ITEMS = 31
 """Five bits count the blocks, chunks or sources of one packet."""
 
@@ -115,8 +117,11 @@ Rtcp = (
 # --- reading --------------------------------------------------------------------------------
 
 
-def parse(data: bytes) -> list[Rtcp]:
-    """Raises ValueError."""
+def parse(data: bytes, *, transport_feedback: bool = True) -> list[Rtcp]:
+    """Raises ValueError.
+
+    Transport-wide feedback tells of up to 65,535 packets in thirty bytes. Whoever has no use for it leaves it out.
+    """
     packets: list[Rtcp] = []
     at = 0
     if not data:
@@ -131,7 +136,8 @@ def parse(data: bytes) -> list[Rtcp]:
         if end > len(data):
             raise ValueError("RTCP packet runs past the datagram")
         read = _READERS.get(kind)
-        if read is not None:
+        left_out = kind == RTPFB and first & 0x1F == _TRANSPORT_FEEDBACK and not transport_feedback
+        if read is not None and not left_out:
             packet = read(first & 0x1F, _without_padding(data[at + 4 : end], first))
             if packet is not None:
                 packets.append(packet)
@@ -381,12 +387,13 @@ def _write_remb(packet: Remb) -> bytes:
 
 
 def look(data: bytes) -> tuple[bool, tuple[int, int] | None]:
-    """Whether there is nothing but receiver reports and names in a compound, and what was last echoed.
+    """Whether there is nothing but names and receiver reports of little loss in a compound, and what was last echoed.
 
     The latter is LSR and DLSR of the last report block that has any (RFC 3550 section 6.4.1). What does not fit its
     lengths, or is padded, is left to `parse`: then there is more than reports.
     """
     echo: tuple[int, int] | None = None
+    lossy = False
     at = 0
     while at < len(data):
         if len(data) - at < _COMMON.size:
@@ -401,12 +408,14 @@ def look(data: bytes) -> tuple[bool, tuple[int, int] | None]:
             if blocks + count * _BLOCK.size > end:
                 return False, echo
             for index in range(count):
-                last_sr, delay = _PAIR.unpack_from(data, blocks + index * _BLOCK.size + 16)
+                block = blocks + index * _BLOCK.size
+                last_sr, delay = _PAIR.unpack_from(data, block + 16)
+                lossy = lossy or data[block + 4] >= LOSSY
                 echo = (last_sr, delay) if last_sr else echo
             if kind == SR:
                 return False, echo
         at = end
-    return bool(data), echo
+    return bool(data) and not lossy, echo
 
 
 def round_trip_us(last_sr: int, delay: int, now_ntp: int) -> int | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import TypeVar
 
+from sfu.path import Levels
+
 THRESHOLD = 65
 """A mean level louder (numerically lower) than this is speech."""
 
@@ -15,6 +17,23 @@ QUIET_WINDOWS = 3
 """So many quiet windows end it: people pause between words."""
 
 SILENT = 127
+
+ASSUMED = 60
+"""The level of sound of which no level is told (RFC 6464 is an extension that a client need not have): speech, and
+softer than most, so that it is heard before silence and gives way to a voice that is known to be one."""
+
+QUIET_OCTETS = 10
+"""A payload no larger holds no sound: discontinuous transmission and silence in Opus (RFC 6716 section 2.1.9)."""
+
+
+def heard(levels: Levels | None) -> tuple[int, int]:
+    """(count, sum) of one look's levels, told or assumed."""
+    if levels is None:
+        return 0, 0
+    if levels.count or not levels.bare:
+        return levels.count, levels.total
+    level = ASSUMED if levels.bare_octets > QUIET_OCTETS * levels.bare else SILENT
+    return levels.bare, levels.bare * level
 
 
 class TalkingDetector:

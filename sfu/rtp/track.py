@@ -49,6 +49,8 @@ class Track:
         self.recovered = 0
         self.level_count = self.level_total = 0
         self.loudest = 127
+        self.bare_count = self.bare_octets = 0
+        """Packets with sound of which no level is told."""
         self._payloads = payloads
         self._clock_rate = next((known.clock_rate for known in payloads.values()), 90_000)
         self._audio_level_id = audio_level_id
@@ -115,8 +117,20 @@ class Track:
         return known.detect is not None and known.detect(packet.data, start, end)
 
     def _note_level(self, packet: Packet) -> None:
-        if not self._audio_level_id or not packet.extension_at or self.muted:
+        if self.muted:
             return
+        level = self._level(packet)
+        if level is not None:
+            self.level_count += 1
+            self.level_total += level
+            self.loudest = min(self.loudest, level)
+        elif packet.has_media and packet.payload_type in self._payloads:
+            self.bare_count += 1
+            self.bare_octets += packet.payload_end - packet.payload_at
+
+    def _level(self, packet: Packet) -> int | None:
+        if not self._audio_level_id or not packet.extension_at:
+            return None
         at = extensions.find(
             packet.data,
             packet.profile,
@@ -125,14 +139,9 @@ class Track:
             self._audio_level_id,
         )
         if at is None or at[0] == at[1]:
-            return
-        level = extensions.audio_level(packet.data[at[0]])
-        self.level_count += 1
-        self.level_total += level
-        self.loudest = min(self.loudest, level)
+            return None
+        return extensions.audio_level(packet.data[at[0]])
 
-    def take_levels(self) -> tuple[int, int, int]:
-        """(count, total, loudest) since the last call."""
-        found = self.level_count, self.level_total, self.loudest
+    def forget_levels(self) -> None:
         self.level_count, self.level_total, self.loudest = 0, 0, 127
-        return found
+        self.bare_count = self.bare_octets = 0

@@ -34,3 +34,11 @@ class UnknownStreams:
 
     def claimed(self, ssrc: int) -> None:
         self._told.pop(ssrc, None)
+
+    def retire(self, ssrc: int, now_us: int) -> int | None:
+        """It is no track's any more, and unknown like others; whom it takes the place of, if there was no room."""
+        evicted = next(iter(self._told)) if len(self._told) >= MAX_UNKNOWN else None
+        if evicted is not None:
+            del self._told[evicted]
+        self._told[ssrc] = now_us - TELL_EVERY_US
+        return evicted

@@ -242,7 +242,7 @@ class WholePath:
 
     def _look(self) -> None:
         path = self._path
-        path.retransmit(self._leg, [self._number % 65_536, 1, 2, 3])
+        path.retransmit(self._leg, [self._number % 65_536, 1, 2, 3], self._number * 7)
         path.missing()
         path.levels()
         path.waiting_for_keyframe()

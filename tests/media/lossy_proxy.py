@@ -1,22 +1,49 @@
-"""A UDP proxy in front of a worker: real datagrams, lost on purpose, or sent on from another port."""
+"""A UDP proxy in front of a worker: real datagrams, lost on purpose, slowed down, or sent on from another port."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from sfu.path import Address
 from sfu.worker import Worker
 
+_HEADERS = 28
+"""Of IPv4 and UDP, which a link carries too."""
+
+
+class SlowLink:
+    """So many bits a second, and a queue of so many seconds, whose end is cut off."""
+
+    def __init__(self, rate: float, queue: float) -> None:
+        self.dropped = 0
+        self._rate = rate
+        self._queue = queue
+        self._free = 0.0
+
+    def carry(self, data: bytes, deliver: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        begins = max(now, self._free)
+        if begins - now > self._queue:
+            self.dropped += 1
+            return
+        self._free = begins + 8 * (len(data) + _HEADERS) / self._rate
+        loop.call_at(self._free, deliver)
+
 
 class Proxy:
-    """`loss` is the share of RTP and RTCP datagrams that it drops, in each direction."""
+    """`loss` is the share of RTP and RTCP datagrams that it drops, in each direction.
+
+    `link`, if there is one, is what all of its clients share on the way to them.
+    """
 
     def __init__(self, upstream: Address) -> None:
         self.loss = 0.0
+        self.link: SlowLink | None = None
         self.counters: Counter[str] = Counter()
         self._upstream = upstream
         self._random = random.Random(5)
@@ -60,7 +87,15 @@ class Proxy:
             back.sendto(data, self._upstream)
 
     def _to_client(self, client: Address, data: bytes) -> None:
-        if self._front is not None and not self._lost("down", data):
+        if self._lost("down", data):
+            return
+        if self.link is None:
+            self._deliver(client, data)
+        else:
+            self.link.carry(data, lambda: self._deliver(client, data))
+
+    def _deliver(self, client: Address, data: bytes) -> None:
+        if self._front is not None and not self._front.is_closing():
             self._front.sendto(data, client)
 
     async def _open_back(self, client: Address) -> None:

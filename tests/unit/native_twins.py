@@ -135,17 +135,17 @@ def _outcome(call: Callable[[PacketPath], Answer], path: PacketPath) -> Answer |
     try:
         return call(path)
     except (KeyError, ValueError) as error:
-        return _Raised(type(error))
+        return Raised(type(error))
 
 
-class _Raised(Exception):
+class Raised(Exception):
     """Of equal kind is equal."""
 
     def __init__(self, kind: type[Exception]) -> None:
         self.kind = kind
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Raised) and other.kind is self.kind
+        return isinstance(other, Raised) and other.kind is self.kind
 
     def __hash__(self) -> int:
         return hash(self.kind)

@@ -240,7 +240,7 @@ class Script:
         newest = viewing.first_sequence + self.rig.path.send_stats(viewing.leg).packets
         wanted = [self._chance.randrange(0x10000) for _ in range(2)]
         wanted += [newest + self._chance.randrange(-60, 5) & 0xFFFF for _ in range(4)]
-        self.told.append(self.rig.path.retransmit(viewing.leg, wanted))
+        self.told.append(self.rig.path.retransmit(viewing.leg, wanted, 1_000_000))
         self._drain()
 
     def _look(self) -> None:

@@ -15,6 +15,7 @@ from sfu.path import (
     Levels,
     PacketPath,
     ReceiveStats,
+    Repaired,
     SendStats,
     Source,
     SrtpKeys,
@@ -43,6 +44,7 @@ class StubPath(PacketPath):
         self.echoes: dict[int, Echo] = {}
         self.received: dict[int, ReceiveStats] = {}
         self.sending: dict[int, SendStats] = {}
+        self.retransmissions: dict[int, int] = {}
         self._numbers = count(1)
 
     def fileno(self) -> int:
@@ -93,6 +95,9 @@ class StubPath(PacketPath):
     def remove_track(self, track: int) -> None:
         del self.tracks[track]
 
+    def set_rtx(self, track: int, ssrc: int) -> None:
+        self.retransmissions[track] = ssrc
+
     def add_leg(self, spec: LegSpec) -> int:
         number = next(self._numbers)
         self.legs[number] = spec
@@ -121,9 +126,14 @@ class StubPath(PacketPath):
     def echo(self, transport: int) -> Echo | None:
         return self.echoes.get(transport)
 
-    def retransmit(self, leg: int, sequences: list[int]) -> int:
-        self.retransmitted.append((leg, sequences))
-        return len(sequences)
+    def held(self, leg: int, sequences: list[int]) -> list[int]:
+        return sequences
+
+    def retransmit(self, leg: int, sequences: list[int], most_octets: int) -> Repaired:
+        """Each packet has a thousand octets."""
+        sent = sequences[: most_octets // 1_000]
+        self.retransmitted.append((leg, sent))
+        return Repaired(len(sent), 1_000 * len(sent))
 
     def missing(self) -> list[tuple[int, list[int]]]:
         return self.holes

@@ -18,7 +18,7 @@ from sfu import dtls_records
 from sfu.dtls import MAX_REPEATS, MISTAKEN, Association, Certificate, Role
 from sfu.dtls_records import CIPHERS, RecordKeys
 from sfu.endpoint import Endpoint
-from sfu.path import Address, Datagram, Inbound
+from sfu.path import Address, Datagram, Inbound, UnknownStream
 from sfu.peer import CLOSED_BY_CLIENT, Peer
 from sfu.sdp.remote import Fingerprint
 
@@ -324,7 +324,7 @@ class Owner:
     def peer_lost(self, peer: Peer, reason: str) -> None:
         self.lost.append(reason)
 
-    def unknown_ssrc(self, peer: Peer, ssrc: int, payload_type: int) -> None: ...
+    def unknown_stream(self, peer: Peer, stream: UnknownStream) -> None: ...
 
 
 class Desk:

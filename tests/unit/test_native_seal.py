@@ -111,7 +111,7 @@ def test_the_rollover_counter_is_part_of_the_nonce(loop: Loop) -> None:
         want = rtp(number + 5, 0, 0xDEADBEEF, b"opus", payload_type=111)
         assert loop.forward(sent) == loop.sealer.protect(want)
         if step:
-            loop.path.retransmit(loop.leg, [(number + 5) & 0xFFFF])
+            loop.path.retransmit(loop.leg, [(number + 5) & 0xFFFF], 1_000_000)
             assert loop.viewer.recv(2048) == loop.sealer.protect(want)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from path_rig import Remote, Rig, Rtp, rtp, vp8
 
-from sfu.path import Codec
+from sfu.path import Codec, UnknownStream
 
 PUBLISHER = 1000
 OTHER = 2000
@@ -165,7 +165,7 @@ def test_a_muted_track_reaches_nobody(call: Call) -> None:
     call.rig.path.mute_track(call.track, True)
     assert call.say(3, 4, 5) == []
     assert call.rig.path.receive_stats(call.track).packets == 5
-    assert call.rig.path.retransmit(call.leg, [3, 4]) == 0
+    assert call.rig.path.retransmit(call.leg, [3, 4], 1_000_000).packets == 0
     call.rig.path.mute_track(call.track, False)
     packets = call.say(4, 6, 7)  # 4: sent again by somebody, from before
     assert sequences(packets) == [3, 4]
@@ -307,7 +307,7 @@ def test_a_removed_track_leaves_its_legs_without_a_source(rig: Rig) -> None:
     rig.path.remove_track(after)
     assert rig.path.waiting_for_keyframe() == []
     second.send(rtp(4001, 3050, OTHER, vp8(71, keyframe=True)))
-    assert rig.drain().unknown == [(second.transport, OTHER, 96)]
+    assert rig.drain().unknown == [UnknownStream(second.transport, OTHER, 96)]
     assert viewer.receive() == []
 
 

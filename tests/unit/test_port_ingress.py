@@ -6,10 +6,10 @@ import random
 import socket
 
 import pytest
-from path_rig import PathFactory, Rig, rtp, sessions
+from path_rig import PathFactory, Rig, rtp, sessions, vp8
 from pylibsrtp import Error as SrtpError
 
-from sfu.path import Datagram
+from sfu.path import Datagram, PacketPath, UnknownStream
 from sfu.rtp import rtcp
 from sfu.rtp.unknown import MAX_UNKNOWN
 from sfu.transport import MAX_RTCP_SOURCES
@@ -85,7 +85,7 @@ def test_an_unclaimed_ssrc_is_told_once_a_second(rig: Rig) -> None:
     for number in range(30):
         remote.send(rtp(number, 0, 4242, payload_type=101))
         told += rig.drain(100_000).unknown
-    assert told == [(remote.transport, 4242, 101)] * 3
+    assert told == [UnknownStream(remote.transport, 4242, 101)] * 3
     assert rig.count("drop_unknown_ssrc") == 30
 
 
@@ -269,4 +269,31 @@ def test_one_dual_stack_socket_serves_both_families(path_factory: PathFactory) -
     assert len(viewer.receive()) == 1
     rig.path.send(b"\x16four", publisher.address)
     assert publisher.receive_raw() == [b"\x16four"]
+    rig.close()
+
+
+def test_an_error_that_a_read_tells_is_counted_and_ends_nothing(path_factory: PathFactory) -> None:
+    """What the kernel heard of a viewer that is gone comes with the next read (IP_RECVERR makes it tell)."""
+
+    def telling(sock: socket.socket) -> PacketPath:
+        sock.setsockopt(socket.IPPROTO_IP, 11, 1)
+        return path_factory(sock)
+
+    rig = Rig(telling)
+    publisher, gone, viewer = rig.remote(), rig.remote(), rig.remote()
+    track = rig.track(publisher, PUBLISHER)
+    for remote in (viewer, gone):  # so that nothing is sent before the next read
+        rig.feed(rig.leg(remote), track)
+    publisher.send(rtp(1, 0, PUBLISHER, vp8(1, keyframe=True)))
+    rig.drain()
+    gone.close()
+    received = 0
+    for number in range(2, 30):
+        publisher.send(rtp(number, number * 3000, PUBLISHER, vp8(number)))
+        rig.drain(20_000)
+        received += len(viewer.receive())
+    assert rig.count("receive_failed") > 0
+    assert received >= 28
+    # It is counted as what it is not, so that the sum of all that is read stays right.
+    assert rig.count("datagrams_in") == rig.count("in_rtp") + rig.count("drop_not_media")
     rig.close()

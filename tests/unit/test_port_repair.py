@@ -6,11 +6,12 @@ import pytest
 from path_rig import Remote, Rig, Rtp, rtp, vp8
 
 from sfu.rtp import header, rtx
-from sfu.rtp.cache import AGE_US
+from sfu.rtp.cache import REPAIR_AGE_US
 from sfu.rtp.sequence import REACH
 
 PUBLISHER, PUBLISHER_RTX = 1000, 1001
 OTHER = 2000
+PLENTY = 1_000_000
 
 
 class Watch:
@@ -66,7 +67,7 @@ def unwrapped(viewer: Remote, ssrc: int, payload_at: int = 20) -> list[bytes]:
 def test_what_is_sent_again_is_what_was_sent(watch: Watch) -> None:
     watch.show(11, 12)
     sent = watch.viewer.receive_bytes()
-    assert watch.rig.path.retransmit(watch.leg, [3, 1]) == 2
+    assert watch.rig.path.retransmit(watch.leg, [3, 1], PLENTY).packets == 2
     assert unwrapped(watch.viewer, 0x5000) == [sent[2], sent[0]]
     stats = watch.rig.path.send_stats(watch.leg)
     assert (stats.retransmitted, stats.missed) == (2, 0)
@@ -75,7 +76,7 @@ def test_what_is_sent_again_is_what_was_sent(watch: Watch) -> None:
 def test_retransmissions_have_their_own_numbers(rig: Rig) -> None:
     watch = Watch(rig, rtx=True)
     watch.viewer.receive()
-    rig.path.retransmit(watch.leg, [1, 1])
+    rig.path.retransmit(watch.leg, [1, 1], PLENTY)
     assert [(p.ssrc, p.sequence) for p in watch.viewer.receive()] == [(9999, 1), (9999, 2)]
 
 
@@ -89,20 +90,20 @@ def test_it_is_still_so_after_a_switch(watch: Watch) -> None:
         watch.rig.drain(5_000)
     sent = watch.viewer.receive_bytes()
     assert len(sent) == 4
-    assert watch.rig.path.retransmit(watch.leg, [2]) == 1
+    assert watch.rig.path.retransmit(watch.leg, [2], PLENTY).packets == 1
     assert unwrapped(watch.viewer, 0x5000) == [sent[1]]
-    assert watch.rig.path.retransmit(watch.leg, [3]) == 1
+    assert watch.rig.path.retransmit(watch.leg, [3], PLENTY).packets == 1
     assert unwrapped(watch.viewer, 0x5000, payload_at=12) == [sent[2]]
 
 
 def test_what_the_cache_has_not_is_missed(watch: Watch) -> None:
     watch.show(12)
-    assert watch.rig.path.retransmit(watch.leg, [2, 500, 65_000]) == 0
+    assert watch.rig.path.retransmit(watch.leg, [2, 500, 65_000], PLENTY).packets == 0
     assert watch.rig.path.send_stats(watch.leg).missed == 3
-    watch.rig.drain(AGE_US)
-    assert watch.rig.path.retransmit(watch.leg, [3]) == 1
+    watch.rig.drain(REPAIR_AGE_US)
+    assert watch.rig.path.retransmit(watch.leg, [3], PLENTY).packets == 1
     watch.rig.drain(1)
-    assert watch.rig.path.retransmit(watch.leg, [3]) == 0
+    assert watch.rig.path.retransmit(watch.leg, [3], PLENTY).packets == 0
 
 
 def test_what_the_viewer_would_refuse_as_too_old_is_not_sent_again_under_its_number(
@@ -113,7 +114,7 @@ def test_what_the_viewer_would_refuse_as_too_old_is_not_sent_again_under_its_num
     watch.publisher.send(watch.packet(10 + REACH))
     watch.rig.drain(1)
     watch.viewer.receive()
-    assert watch.rig.path.retransmit(watch.leg, [1, 2]) == 1 + watch.rtx
+    assert watch.rig.path.retransmit(watch.leg, [1, 2], PLENTY).packets == 1 + watch.rtx
     assert len(watch.viewer.receive_repeated()) == 1 + watch.rtx
     assert watch.rig.path.send_stats(watch.leg).missed == 1 - watch.rtx
     assert watch.rig.path.counters()["send_failed"] == 0
@@ -133,7 +134,7 @@ def test_what_the_viewer_would_refuse_as_too_old_is_not_forwarded(
 def test_a_late_packet_can_be_sent_again(watch: Watch) -> None:
     watch.show(12, 11)
     watch.viewer.receive()
-    assert watch.rig.path.retransmit(watch.leg, [2]) == 1
+    assert watch.rig.path.retransmit(watch.leg, [2], PLENTY).packets == 1
 
 
 def test_holes_are_told_until_they_are_filled_or_old(watch: Watch) -> None:
@@ -221,7 +222,9 @@ def test_a_keyframe_whose_start_comes_late_still_begins(rig: Rig) -> None:
     publisher.send(rtp(13, 6000, PUBLISHER, vp8(3)))
     rig.drain()
     assert [packet.sequence for packet in viewer.receive()] == [1, 3]
-    assert rig.path.retransmit(leg, [2]) == 1  # what had passed meanwhile is asked for
+    assert (
+        rig.path.retransmit(leg, [2], PLENTY).packets == 1
+    )  # what had passed meanwhile is asked for
     assert viewer.receive()[0].timestamp == 3000
 
 
@@ -298,3 +301,49 @@ def test_arrivals_are_logged_for_every_stream_of_the_transport(rig: Rig) -> None
         expected.append((0xFFFE + number & 0xFFFF, rig.now_us))
     assert rig.path.arrivals(publisher.transport) == expected
     assert rig.path.arrivals(publisher.transport) == []
+
+
+def test_sound_without_a_level_is_counted_by_its_size(rig: Rig) -> None:
+    publisher = rig.remote()
+    told = rig.track(publisher, PUBLISHER, "audio", audio_level_id=1)
+    bare = rig.track(publisher, OTHER, "audio")
+    for number in range(3):
+        publisher.send(rtp(number, 0, OTHER, bytes(80), payload_type=111, elements=b"\x10\x05"))
+        publisher.send(rtp(number, 0, PUBLISHER, bytes(70), payload_type=111))
+    publisher.send(
+        rtp(8, 0, OTHER, bytes(50), payload_type=13)
+    )  # not negotiated: comfort noise, say
+    publisher.send(rtp(9, 0, OTHER, b"", payload_type=111, padding=9))
+    rig.drain()
+    found = {item.track: (item.count, item.bare, item.bare_octets) for item in rig.path.levels()}
+    assert found == {told: (0, 3, 210), bare: (0, 3, 240)}
+    assert rig.path.levels() == []
+    rig.path.mute_track(bare, True)
+    publisher.send(rtp(10, 0, OTHER, bytes(80), payload_type=111))
+    rig.drain()
+    assert rig.path.levels() == []
+
+
+def test_what_was_sent_of_late_is_known(watch: Watch) -> None:
+    size = len(vp8(1))
+    recent = []
+    for number in range(11, 90):
+        watch.show(number)
+        recent.append(watch.rig.path.send_stats(watch.leg).recent_octets)
+    assert recent[-1] == pytest.approx(size * 1_000_000 / 33_000, rel=0.07)
+    assert max(recent) <= size * (1_000_000 / 33_000 + 2)
+    watch.rig.drain(500_000)
+    assert 0 < watch.rig.path.send_stats(watch.leg).recent_octets < recent[-1]
+    watch.rig.drain(1_500_000)
+    assert watch.rig.path.send_stats(watch.leg).recent_octets == 0
+
+
+def test_so_much_is_sent_again_as_there_is_room_for(watch: Watch) -> None:
+    watch.show(11, 12, 13)
+    watch.viewer.receive()
+    size = len(watch.packet(11))
+    for room, packets in ((0, 0), (size - 1, 0), (size, 1), (3 * size - 1, 2), (9 * size, 4)):
+        repaired = watch.rig.path.retransmit(watch.leg, [1, 2, 3, 4], room)
+        assert (repaired.packets, repaired.octets) == (packets, packets * size)
+        assert len(watch.viewer.receive_raw()) == packets
+    assert watch.rig.path.send_stats(watch.leg).missed == 0

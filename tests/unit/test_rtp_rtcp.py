@@ -212,7 +212,15 @@ def test_mere_reports_are_told_apart(data: bytes, mere: bool, echo: tuple[int, i
 
 @pytest.mark.parametrize(
     ("expected", "received", "fraction"),
-    [(0, 0, 0), (100, 100, 0), (100, 50, 128), (100, 101, 0), (100, 0, 255), (-3, 0, 0)],
+    [
+        (0, 0, 0),
+        (100, 100, 0),
+        (100, 50, 128),
+        (100, 101, 0),
+        (100, 0, 255),
+        (1, 0, 255),
+        (-3, 0, 0),
+    ],
 )
 def test_fraction_lost(expected: int, received: int, fraction: int) -> None:
     assert rtcp.fraction_lost(expected, received) == fraction

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sfu.rtp.talk import THRESHOLD, Loudness, TalkingDetector, choose, rank
+import pytest
+
+from sfu.path import Levels
+from sfu.rtp.talk import (
+    ASSUMED,
+    SILENT,
+    THRESHOLD,
+    Loudness,
+    TalkingDetector,
+    choose,
+    heard,
+    rank,
+)
 
 MS = 1_000
 
@@ -95,3 +107,36 @@ def test_a_pause_does_not_lose_the_slot() -> None:
         noise.hear(10, 700)
     loudness = {"talker": talker.value, "noise": noise.value}
     assert slots(["talker"], loudness) == ["talker"]
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "bare", "bare_octets", "expected"),
+    [
+        (5, 200, 0, 0, (5, 200)),
+        (5, 200, 5, 500, (5, 200)),  # what is told holds
+        (0, 0, 5, 400, (5, 5 * ASSUMED)),  # speech
+        (0, 0, 5, 15, (5, 5 * SILENT)),  # silence, in three bytes each
+        (0, 0, 1, 1, (1, SILENT)),
+        (0, 0, 0, 0, (0, 0)),
+    ],
+)
+def test_sound_without_a_level_counts_as_something(
+    count: int, total: int, bare: int, bare_octets: int, expected: tuple[int, int]
+) -> None:
+    levels = Levels(
+        track=1, count=count, total=total, loudest=0, bare=bare, bare_octets=bare_octets
+    )
+    assert heard(levels) == expected
+    assert heard(None) == (0, 0)
+
+
+def test_what_is_assumed_is_speech_and_gives_way_to_a_voice() -> None:
+    detector, assumed, voice, silence = TalkingDetector(), Loudness(), Loudness(), Loudness()
+    assert detector.hear(10, 10 * ASSUMED, 1) is True
+    for _ in range(50):
+        assumed.hear(5, 5 * ASSUMED)
+        voice.hear(5, 5 * 35)
+        silence.hear(5, 5 * 100)
+    values = {"assumed": assumed.value, "voice": voice.value, "silence": silence.value}
+    assert choose(["assumed"], rank(values, 3), values) == ["voice"]
+    assert choose(["silence"], ["assumed"], values) == ["assumed"]

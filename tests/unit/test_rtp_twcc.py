@@ -135,3 +135,13 @@ def test_publishers_read_back_what_arrived(
 def test_feedback_that_does_not_fit_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match="transport feedback"):
         twcc.parse(1, 2, body)
+
+
+@pytest.mark.parametrize("apart_us", [250, 300 * 250])
+def test_one_packet_tells_of_four_hundred_and_stays_below_a_path_mtu(apart_us: int) -> None:
+    arrivals = [(number, number * apart_us) for number in range(1_000)]
+    told = FeedbackBuilder().build(arrivals, 1, 2)
+    counts = [len(feedback.arrivals) for feedback in told]
+    assert sum(counts) == 1_000
+    assert max(counts) == twcc.MAX_STATUSES == 400
+    assert max(len(twcc.write(feedback)) for feedback in told) <= 1_200

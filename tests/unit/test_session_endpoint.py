@@ -7,7 +7,7 @@ from sfu_stubs import StubPath
 
 from sfu.dtls import Certificate
 from sfu.endpoint import CLAIM_AFTER_US, UNKNOWN_CHECKS_PER_SECOND, Endpoint
-from sfu.path import Address, Datagram, Inbound
+from sfu.path import Address, Datagram, Inbound, UnknownStream
 from sfu.peer import MAX_ADDRESSES, Peer
 
 HOME: Address = ("192.0.2.10", 5000)
@@ -27,7 +27,7 @@ class Owner:
         assert peer.state == "closed"
         self.lost.append(reason)
 
-    def unknown_ssrc(self, peer: Peer, ssrc: int, payload_type: int) -> None: ...
+    def unknown_stream(self, peer: Peer, stream: UnknownStream) -> None: ...
 
 
 class Desk:
@@ -136,6 +136,22 @@ def test_addresses_of_one_peer_are_bounded() -> None:
     assert desk.endpoint.leftovers()["addresses"] == MAX_ADDRESSES
     assert HOME in peer.addresses
     assert ("203.0.113.1", 1049) in peer.addresses
+
+
+def test_of_too_many_addresses_the_one_checked_longest_ago_is_forgotten() -> None:
+    """But the one that media goes to, however long ago that was."""
+    desk = Desk()
+    peer = desk.open()
+    addresses: list[Address] = [("192.0.2.10", port) for port in range(1, MAX_ADDRESSES + 3)]
+    desk.check(peer, addresses[0], nominate=True)
+    for address in addresses[1:MAX_ADDRESSES]:
+        desk.check(peer, address)
+    desk.check(peer, addresses[1])  # again: the third is the oldest now
+    desk.check(peer, addresses[MAX_ADDRESSES])
+    assert set(peer.addresses) == set(addresses[: MAX_ADDRESSES + 1]) - {addresses[2]}
+    desk.check(peer, addresses[MAX_ADDRESSES + 1])
+    assert addresses[3] not in peer.addresses
+    assert {addresses[0], addresses[1]} <= set(peer.addresses)
 
 
 def test_checks_from_strangers_are_bounded_and_known_addresses_exempt() -> None:

@@ -100,6 +100,7 @@ def send_stats(**changes: int) -> SendStats:
         "clock_rate": 90_000,
         "retransmitted": 0,
         "missed": 0,
+        "recent_octets": 1_000_000,
     }
     return SendStats(**(values | changes))
 
@@ -121,7 +122,7 @@ def test_nothing_is_sent_twice_within_the_way_there_and_back(desk: Desk) -> None
         desk.unix_time += (now_us - SECOND) / 1_000_000
         desk.take(nack(7), now_us=now_us)
         desk.unix_time -= (now_us - SECOND) / 1_000_000
-    assert [numbers for _, numbers in desk.path.retransmitted] == [[7], [], [7]]
+    assert [numbers for _, numbers in desk.path.retransmitted] == [[7], [7]]
 
 
 def test_a_viewer_gets_what_it_asks_for_again(desk: Desk) -> None:
@@ -416,10 +417,81 @@ def test_what_is_gone_is_forgotten(desk: Desk) -> None:
     desk.feedback.report(2 * REPORT_US)
     assert not desk.feedback._transports
     assert not desk.feedback._receiving
-    assert not desk.feedback._answers
+    assert not desk.feedback._repairs.leftovers()
 
 
 def test_a_track_that_started_tells_its_listener(desk: Desk) -> None:
+    desk.track.started = False
     desk.feedback.track_started(desk.track.number)
     desk.feedback.track_started(999)
     assert desk.listener.started == 1
+    desk.feedback.track_started(desk.track.number)
+    assert desk.listener.started == 1, "it has been told, and goes on under another SSRC"
+
+
+def test_lost_sound_is_not_asked_for_again(desk: Desk) -> None:
+    """No answer of ours agrees to it: such a NACK would be about nothing the publisher keeps."""
+    spec = TrackSpec(
+        transport=PUBLISHER,
+        kind="audio",
+        ssrc=1003,
+        codecs={111: Codec(name="opus", clock_rate=48_000)},
+    )
+    sound = desk.streams.add_track(spec, desk.listener)
+    desk.path.holes = [(sound.number, [5, 6]), (desk.track.number, [7])]
+    desk.feedback.repair(0)
+    asked = [packet for packet in desk.told(PUBLISHER) if isinstance(packet, rtcp.Nack)]
+    assert [(packet.media_ssrc, packet.sequences) for packet in asked] == [(1001, [7])]
+
+
+def test_a_track_that_breaks_the_loop_costs_the_others_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = desk.add_track(1002, transport=200)
+    desk.path.received[other.number] = receive_stats()
+    desk.path.holes = [(desk.track.number, [5]), (other.number, [6])]
+    desk.path.waiting = [desk.track.number, other.number]
+    desk.path.arrived = {PUBLISHER: [(1, 1)], 200: [(1, 1)]}
+    send = desk.path.send_rtcp
+
+    def broken(transport: int, compound: bytes) -> None:
+        if transport == PUBLISHER:
+            raise RuntimeError("this one's")
+        send(transport, compound)
+
+    monkeypatch.setattr(desk.path, "send_rtcp", broken)
+    desk.feedback.repair(SECOND)
+    for now in (SECOND, SECOND + 20_000):
+        desk.feedback.congestion(now)
+    for now in (SECOND, 3 * SECOND):
+        desk.feedback.report(now)
+    told = {type(packet) for packet in desk.told(200)}
+    assert told >= {rtcp.Nack, rtcp.PictureLoss, TransportFeedback, rtcp.ReceiverReport}
+    assert desk.told(PUBLISHER) == []
+    for name in ("nack", "pli", "congestion", "report"):
+        assert desk.feedback.counters[f"{name}_failed"] >= 1, name
+
+
+def test_rtcp_that_breaks_something_is_counted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(leg: int, sequences: list[int]) -> list[int]:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(desk.path, "held", broken)
+    desk.take(nack(7))
+    assert desk.feedback.counters["rtcp_failed"] == 1
+    desk.feedback.rtcp_received(999, b"", 0)  # of a transport that is closed
+
+
+def test_a_listener_that_breaks_costs_the_next_one_nothing(desk: Desk) -> None:
+    class Broken:
+        def track_started(self) -> None:
+            raise RuntimeError("a defect")
+
+    codecs = {96: Codec(name="VP8", clock_rate=90_000)}
+    spec = TrackSpec(transport=PUBLISHER, kind="video", ssrc=1004, codecs=codecs)
+    broken = desk.streams.add_track(spec, Broken())
+    desk.track.started = False
+    for track in (broken, desk.track):
+        desk.feedback.track_started(track.number)
+    assert desk.listener.started == 1
+    assert desk.feedback.counters["track_failed"] == 1

@@ -33,6 +33,21 @@ class Room:
             edges += self.speakers.hear(heard, self.now_us)
         return edges
 
+    def hear_bare(self, looks: int, **sizes: int) -> list[tuple[UUID, bool]]:
+        """The same of people whose clients tell no levels, by the size of their payloads."""
+        names = {"alice": ALICE, "bob": BOB, "carol": CAROL, "dave": DAVE}
+        edges = []
+        for _ in range(looks):
+            self.now_us += STEP_US
+            heard = {
+                names[name]: Levels(
+                    track=1, count=0, total=0, loudest=127, bare=5, bare_octets=5 * size
+                )
+                for name, size in sizes.items()
+            }
+            edges += self.speakers.hear(heard, self.now_us)
+        return edges
+
     def slots(self, listener: UUID, present: list[UUID | None]) -> list[UUID | None]:
         self.speakers.select({len(present)})
         return self.speakers.slots_for(listener, present)
@@ -113,3 +128,14 @@ def test_the_choice_is_told_to_have_changed_only_when_it_has() -> None:
 def test_listeners_without_slots() -> None:
     room = Room(ALICE, BOB)
     assert room.slots(ALICE, []) == []
+
+
+def test_who_tells_no_level_is_heard_when_it_speaks() -> None:
+    """Three with one slot each: the first is silent, the second talks, the third hears the second."""
+    room = Room(ALICE, BOB, CAROL)
+    assert room.slots(CAROL, [None]) == [ALICE]
+    assert room.hear_bare(5, alice=3, bob=80, carol=3) == [(BOB, True)]
+    assert room.slots(CAROL, [ALICE]) == [BOB]
+    assert room.slots(ALICE, [BOB]) == [BOB]
+    assert room.hear_bare(40, alice=80, bob=3, carol=3) == [(ALICE, True), (BOB, False)]
+    assert room.slots(CAROL, [BOB]) == [ALICE]

@@ -9,9 +9,10 @@ import itertools
 import random
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
-from native_twins import Client, Twins
+from native_twins import Client, Raised, Twins
 from path_rig import rtp, vp8
 
 from sfu.path import Codec, Kind, LegSpec, PacketPath, Source, TrackSpec
@@ -24,7 +25,7 @@ VIDEO = {
     104: Codec(name="AV1", clock_rate=90_000),
 }
 AUDIO = {111: Codec(name="opus", clock_rate=48_000), 63: Codec(name="red", clock_rate=48_000)}
-LEVEL, TRANSPORT_CC, OTHER = 1, 3, 6
+LEVEL, TRANSPORT_CC, MID, OTHER = 1, 3, 5, 6
 
 
 class Stream(msgspec.Struct):
@@ -39,6 +40,7 @@ class Stream(msgspec.Struct):
     timestamp: int
     picture: int
     transport_wide: int
+    rtx_ssrc: int
     rtx_number: int = 1
 
 
@@ -75,6 +77,7 @@ class Call:
             (self._add_leg, 2),
             (self._remove_leg, 2),
             (self._republish, 1),
+            (self._rename_retransmissions, 1),
             (self._let_time_pass, 1),
             (self._choke, 1 if choking else 0),
             (self._wander, 1),
@@ -103,6 +106,7 @@ class Call:
             rtx_ssrc=ssrc + 1 if kind == "video" else None,
             audio_level_id=LEVEL if kind == "audio" else 0,
             transport_cc_id=TRANSPORT_CC,
+            mid_id=chance.choice([0, MID]),
         )
         self.streams.append(
             Stream(
@@ -115,6 +119,7 @@ class Call:
                 timestamp=chance.randrange(2**32 - 100_000, 2**32),
                 picture=chance.randrange(0x7000, 0x8000),
                 transport_wide=chance.randrange(0xFFFF),
+                rtx_ssrc=ssrc + 1,
             )
         )
 
@@ -122,6 +127,13 @@ class Call:
         gone = self.streams.pop(self.chance.randrange(len(self.streams)))
         self.twins.same(lambda path: path.remove_track(gone.track))
         self._publish(gone.kind)
+
+    def _rename_retransmissions(self) -> None:
+        stream, chance = self.chance.choice(self.streams), self.chance
+        ssrc = chance.choice([stream.rtx_ssrc, 900_000 + chance.randrange(60), next(self._ssrc)])
+        with suppress(Raised):  # it may be of another track
+            self.twins.same(lambda path: path.set_rtx(stream.track, ssrc))
+            stream.rtx_ssrc = ssrc
 
     def _send(self) -> None:
         chance = self.chance
@@ -215,7 +227,7 @@ class Call:
         if packet[0] & 0x10:
             payload_at += 4 + 4 * int.from_bytes(packet[payload_at + 2 : payload_at + 4], "big")
         payload_type = self.chance.choice([97, 97, 97, 99, 103, 50])
-        return rtx.wrap(packet, payload_at, payload_type, stream.ssrc + 1, stream.rtx_number)
+        return rtx.wrap(packet, payload_at, payload_type, stream.rtx_ssrc, stream.rtx_number)
 
     def _nonsense(self) -> None:
         """What a broken or a hostile sender brings."""
@@ -230,7 +242,10 @@ class Call:
             elif kind == 1:
                 client.send(bytes([chance.choice([0, 1, 22, 63, 128, 144])]) + chance.randbytes(40))
             elif kind == 2:  # an SSRC that no track claims
-                packet = rtp(chance.randrange(99), 0, 900_000 + chance.randrange(60))
+                name = chance.choice([b"", bytes([MID << 4 | 2]) + b"cam", bytes([MID << 4, 0xFF])])
+                packet = rtp(
+                    chance.randrange(99), 0, 900_000 + chance.randrange(60), elements=name or None
+                )
                 client.send(client.protects.protect(packet))
             elif kind == 3:  # authentic, and its lengths lie
                 packet = bytearray(rtp(stream.number + 1, 0, stream.ssrc, chance.randbytes(20)))
@@ -355,7 +370,9 @@ class Call:
         newest = leg.first + stats.packets
         wanted = [chance.randrange(0x10000)]
         wanted += [newest + chance.randrange(-80, 5) & 0xFFFF for _ in range(6)]
-        self.twins.same(lambda path: path.retransmit(leg.leg, wanted))
+        self.twins.same(lambda path: path.held(leg.leg, wanted))
+        room = chance.choice([0, 300, 1_000, 1_000_000])
+        self.twins.same(lambda path: path.retransmit(leg.leg, wanted, room))
         self.twins.compare_received()
 
     def _look(self) -> None:

@@ -230,6 +230,7 @@ static void add_track(int index)
         track->originals[payload_type + 10] = (uint8_t)payload_type;
     }
     transport->transport_cc_id = next8() % 16;
+    transport->mid_id = transport->transport_cc_id / 2;
     CHECK(transport_add_stream(transport, ssrc, track, false));
     CHECK(transport_add_stream(transport, ssrc + 1, track, true));
     unknown_claimed(transport, ssrc);
@@ -286,10 +287,11 @@ static void retransmit(Leg *leg)
 {
     if (!leg)
         return;
-    int64_t newest = numbering_next(&leg->state.map);
+    int64_t newest = numbering_next(&leg->state.map), room = 100 * next8();
     for (int count = next8() % 80; count > 0; count--)
-        outbox_repair(&path->outbox, leg, (uint16_t)(newest - next8()));
+        outbox_repair(&path->outbox, leg, (uint16_t)(newest - next8()), &room);
     outbox_flush(&path->outbox);
+    CHECK(room >= 0);
 }
 
 static void look_at_missing(Track *track)
