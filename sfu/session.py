@@ -15,6 +15,7 @@ others get theirs.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, KeysView, Mapping
 from uuid import UUID
 
@@ -49,6 +50,8 @@ SessionCommand = (
     | wire.RemovePeer
 )
 
+FILL_AT_ONCE_US = 2_000
+"""What a change of speakers may take of the loop before the other listeners wait for the next ticks."""
 MAX_AWAITED = 200
 """Subscriptions of one viewer beyond the feeds that there are: to those that may come."""
 
@@ -81,8 +84,10 @@ class Session:
         self._guard = media.guard
         self._speakers = Speakers()
         self._listeners = Listeners()
-        self._behind: dict[UUID, None] = {}
+        self._behind: OrderedDict[UUID, None] = OrderedDict()
         """Viewers that have not been told yet that the live feeds changed, in order."""
+        self._unfilled: OrderedDict[AudioConnection, None] = OrderedDict()
+        """Listeners whose slots don't carry yet whom they are to hear, in order."""
 
     # commands
 
@@ -215,6 +220,7 @@ class Session:
         self._audio.clear()
         self._clients.clear()
         self._behind.clear()
+        self._unfilled.clear()
         self._listeners.clear()
 
     def close_some(self, until_us: int) -> bool:
@@ -258,18 +264,18 @@ class Session:
     # the clock
 
     def catch_up(self, until_us: int) -> bool:
-        """Tell viewers of changed feeds, as many as there is time for; whether some are left.
+        """Bring speakers to listeners and changed feeds to viewers while there is time; whether some are left.
 
         One camera in a meeting of a hundred is a hundred offers, of a millisecond each: written in one go
         they would hold up everybody's media.
         """
+        self._fill_some(until_us)
         while self._behind and self._media.now_us() < until_us:
-            user = next(iter(self._behind))
-            del self._behind[user]
+            user, _ = self._behind.popitem(last=False)
             if inbound := self._inbound.get(user):
                 with self._guard.over("viewing"):
                     inbound.update()
-        return bool(self._behind)
+        return bool(self._behind or self._unfilled)
 
     def tick(self, now_us: int) -> None:
         for inbound in list(self._inbound.values()):
@@ -347,7 +353,7 @@ class Session:
     # inside
 
     def _feeds_changed(self) -> None:
-        self._behind |= dict.fromkeys(self._inbound)
+        self._behind.update(dict.fromkeys(self._inbound))
 
     def _lost(self, user: UUID, connection: wire.Connection, reason: str) -> None:
         self._notify(wire.ConnectionLost(user=user, connection=connection, reason=reason))
@@ -364,11 +370,17 @@ class Session:
         return True
 
     def _fill_slots(self, sizes: set[int]) -> None:
-        """For listeners with so many slots."""
-        passing_over = self._guard.over("hearing")  # one for all: there may be thousands
-        for audio in self._listeners.of(sizes):
-            with passing_over:
-                self._fill(audio)
+        """For listeners with so many slots: at once, unless they are so many that everybody's media would wait."""
+        self._unfilled.update(dict.fromkeys(self._listeners.of(sizes)))
+        self._fill_some(self._media.now_us() + FILL_AT_ONCE_US)
+
+    def _fill_some(self, until_us: int) -> None:
+        passing_over = self._guard.over("hearing")
+        while self._unfilled and self._media.now_us() < until_us:
+            audio, _ = self._unfilled.popitem(last=False)
+            if self._audio.get(audio.user) is audio:
+                with passing_over:
+                    self._fill(audio)
 
     def _fill(self, audio: AudioConnection) -> None:
         present = [slot.speaker for slot in audio.slots]

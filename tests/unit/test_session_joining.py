@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from sfu.dtls import Certificate
 from sfu.endpoint import Endpoint
 from sfu.listeners import Listeners
 from sfu.path import Codec, LegSpec, Levels, Source, TrackSpec
-from sfu.session import NoticeBody, Session
+from sfu.session import FILL_AT_ONCE_US, NoticeBody, Session
 from sfu.streams import Leg, Streams, Track
 
 CERTIFICATE = Certificate()
@@ -38,10 +39,12 @@ class Audio:
         self.track = cast(Track, type("T", (), {"number": number})())
         self.slots = [Slot() for _ in range(slots)]
         self.told = 0
+        self.costs: Callable[[], None] = lambda: None
 
     def hear(self, slot: Slot, speaker: Audio | None) -> None:
         slot.speaker = speaker.user if speaker else None
         self.told += 1
+        self.costs()
 
     def close(self) -> None:
         self.slots = []
@@ -144,6 +147,28 @@ def test_who_is_heard_is_fed_anew_when_its_track_is_another() -> None:
     hall.told()
     hall.changed(speaker)
     assert hall.told() == 11, "everybody, since the track may be another now"
+
+
+def test_a_speaker_comes_to_thousands_a_little_at_a_time() -> None:
+    hall = Hall()
+
+    def costs() -> None:
+        hall.now_us += 10
+
+    for number in range(1, 3001):
+        hall.join(number, 1).costs = costs
+    hall.told()
+    hall.join(5000, 0, speaks=True)
+    fed = hall.told()
+    assert 0 < fed <= FILL_AT_ONCE_US // 10 + 1
+    assert hall.session.catch_up(hall.now_us + 5_000)
+    assert 0 < hall.told() <= 501
+    hall.leave(1)
+    hall.leave(3000)
+    hall.join(5001, 0, speaks=True)
+    while hall.session.catch_up(hall.now_us + 5_000):
+        pass
+    assert all(hall.people[number].hears == {UUID(int=5000)} for number in range(2, 3000))
 
 
 def test_muting_ends_a_talk() -> None:
