@@ -90,7 +90,7 @@ class Repairs:
 
     def resume(self, now_us: int) -> None:
         """Try pictures again that are due. To be called often."""
-        for transport, link in self._links.items():
+        for transport, link in list(self._links.items()):
             with self._guard.over("resume", transport=transport):
                 self._resume(link, now_us)
 
@@ -119,12 +119,15 @@ class Repairs:
         members = self._streams.members(leg.transport)
         if leg.kind != "video" or members is None:
             return
+        link = self._links.setdefault(leg.transport, Link())
+        if not link.settled(now_us):
+            return
         costs = {
             other.number: self._path.send_stats(other.number).recent_octets
             for other in members.legs
             if other.kind == "video" and other.source is not None and not other.paused
         }
-        number = self._links.setdefault(leg.transport, Link()).strain(costs, now_us)
+        number = link.strain(costs, now_us)
         chosen = self._streams.leg(number) if number is not None else None
         if chosen is None:
             return

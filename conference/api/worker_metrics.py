@@ -38,7 +38,7 @@ _TOTALS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     "parley_sfu_nacks_answered": ("Packets sent again to viewers", {"nacks_answered": ()}),
     "parley_sfu_retransmit_missed": (
         "Packets that viewers asked for and the cache no longer held",
-        {"retransmit_missed": ()},
+        {"nacks_missed": ()},
     ),
     "parley_sfu_recovered_packets": (
         "Lost packets that publishers sent again",

@@ -34,10 +34,14 @@ class Link:
         """Whether any leg is."""
         return bool(self._paused)
 
+    def settled(self, now_us: int) -> bool:
+        """Whether what is lost now may be too much: `strain` has nothing to say before."""
+        return now_us >= self._settled_us
+
     def strain(self, costs: Mapping[int, int], now_us: int) -> int | None:
         """Too much is lost. Which of the legs that are sending is to pause, by what each costs; None: wait."""
         self._end_trial(now_us)
-        if not costs or now_us < self._settled_us:
+        if not costs or not self.settled(now_us):
             return None
         if self._trial is not None and self._trial in costs:
             leg = self._trial
