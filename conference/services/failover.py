@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from conference.downtime import SERVER_DOWN
 from conference.errors import MediaFailed, NotFound
 from conference.services.placement import Placement, Where, Workers
 from conference.storage import glances
@@ -31,6 +32,7 @@ class Failover:
         self._placement = placement
         self._workers = workers
         self._missing: frozenset[str] = frozenset()
+        self._failures = 0
 
     async def check(self) -> None:
         """One look. Database and Redis errors pass through."""
@@ -52,3 +54,11 @@ class Failover:
             await self._placement.relocate(meeting_id, lost)
         except (MediaFailed, NotFound) as error:  # nowhere to go, or it just ended
             _log.info("meeting_not_moved", meeting=str(meeting_id), error=error.message)
+        except SERVER_DOWN:
+            raise
+        except (
+            Exception
+        ):  # one meeting that can't be moved must not keep the others where nobody is
+            self._failures += 1
+            if self._failures & (self._failures - 1) == 0:
+                _log.exception("meeting_not_moved", meeting=str(meeting_id), times=self._failures)

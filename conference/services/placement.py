@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from conference.bus.redis import CommandRefused
 from conference.bus.sfu_client import SfuFailure, WorkerGone
 from conference.bus.workers import least_loaded
 from conference.domain import media
@@ -189,7 +190,7 @@ class Placement:
         try:
             async with asyncio.timeout(self._tidy_timeout):
                 await self._sfu.call(where.worker, meeting_id, where.epoch, body)
-        except (DomainError, TimeoutError) as error:
+        except (CommandRefused, DomainError, TimeoutError) as error:
             _log.info(
                 "worker_not_told",
                 meeting=str(meeting_id),

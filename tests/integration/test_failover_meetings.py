@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -12,6 +13,8 @@ import pytest
 from redis import asyncio as aioredis
 from rig_meetings import WITHIN, Api, Person, Worker, eventually, kinds, running_api, running_worker
 
+from conference.services.failover import AT_ONCE
+from conference.services.placement import Placement, Where
 from schemas import sfu
 
 SDP = {"sdp": "x"}
@@ -223,3 +226,26 @@ async def test_the_meetings_of_a_lost_worker_are_spread(
             async with asyncio.timeout(WITHIN):
                 while not await spread():
                     await asyncio.sleep(0.1)
+
+
+async def test_a_meeting_that_cannot_be_moved_keeps_no_other(
+    api: Api, workers: tuple[Worker, Worker], pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = api.person("alice")
+    paths = [await alice.started_meeting() for _ in range(2 * AT_ONCE + 1)]
+    stuck = {UUID(path.removeprefix("/meetings/")) for path in paths[:AT_ONCE]}
+    relocate = Placement.relocate
+
+    async def broken(placement: Placement, meeting_id: UUID, lost: Where) -> Where:
+        if meeting_id in stuck:
+            raise KeyError("a defect")
+        return await relocate(placement, meeting_id, lost)
+
+    monkeypatch.setattr(Placement, "relocate", broken)
+    await workers[0].die()
+    await workers[0].forget()
+    async with asyncio.timeout(WITHIN):
+        while await pool.fetchval("select count(*) from meetings where worker_id = 'first'") > len(
+            stuck
+        ):
+            await asyncio.sleep(0.1)
