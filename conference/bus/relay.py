@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 class OutboxRelay:
     """Publishes a stream's rows in order, whichever processes do it at the same time.
 
-    Rows are locked, published, deleted, committed. A crash after the publishing leaves rows that are published
+    Rows are deleted, published, and only then is that committed. A crash before leaves rows that are published
     again; the append knows their event ids and does nothing.
     """
 
@@ -82,6 +82,5 @@ class OutboxRelay:
                     urgency=row.urgency,
                     remember=_REMEMBER,
                 )
-            await outbox.delete(conn, [row.id for row in rows])
         await self._bus.forget([row.event_id for row in rows])
         return len(rows)

@@ -15,7 +15,8 @@ from conference.domain.facts import Outgoing
 from conference.domain.meeting import Command, Meeting
 from conference.errors import NotFound
 from conference.storage import meetings, outbox
-from conference.storage.meetings import Connection
+from conference.storage.meetings import Claim, Connection
+from conference.storage.statements import begun_with, run
 
 Clock = Callable[[], datetime]
 NewId = Callable[[], UUID]
@@ -71,21 +72,30 @@ class MeetingChanges:
         self.observers: list[Observer] = []
 
     async def apply(
-        self, meeting_id: UUID, command: Command, guard: Guard | None = None
+        self,
+        meeting_id: UUID,
+        command: Command,
+        guard: Guard | None = None,
+        *,
+        claim: Claim | None = None,
     ) -> Applied:
-        """Raises NotFound for an unknown meeting, and whatever the rules refuse with."""
+        """Raises NotFound for an unknown meeting, Forbidden for a claim that is none, and whatever the rules refuse
+        with."""
 
         async def given(conn: Connection, before: Meeting) -> Command:
             if guard is not None:
                 await guard(conn)
             return command
 
-        return await self.apply_made(meeting_id, given)
+        return await self.apply_made(meeting_id, given, claim=claim)
 
-    async def apply_made(self, meeting_id: UUID, make: Make) -> Applied:
+    async def apply_made(
+        self, meeting_id: UUID, make: Make, *, claim: Claim | None = None
+    ) -> Applied:
         """As `apply`, with a command that depends on the meeting as it is under its lock."""
-        async with self._pool.acquire() as conn, conn.transaction():
-            before = await meetings.lock(conn, meeting_id)
+        locked = meetings.locking(meeting_id)
+        async with self._pool.acquire() as conn, begun_with(conn, locked):
+            before = await meetings.read(conn, meeting_id, claim)
             if before is None:
                 raise no_such_meeting()
             command = await make(conn, before)
@@ -94,8 +104,8 @@ class MeetingChanges:
             decided = Decided(before=before, after=after, command=command, at=now)
             for observer in self.observers:
                 told = [*told, *await observer(conn, decided)]
-            await meetings.save(conn, before, after)
-            await outbox.add(conn, meeting_id, told, self._new_id)
+            adding = await outbox.adding(conn, meeting_id, told, self._new_id)
+            await run(conn, [*meetings.saving(before, after), *adding])
         if told:
             await self._relay.flush(meeting_id)
         return Applied(before=before, after=after)

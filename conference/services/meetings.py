@@ -19,7 +19,6 @@ from conference.errors import BadRequest, Conflict, Forbidden, NotFound
 from conference.services.changes import (
     Applied,
     Clock,
-    Guard,
     MeetingChanges,
     NewId,
     Relay,
@@ -159,12 +158,8 @@ class MeetingService:
         """`command.by` acts, and is in the meeting afterwards, or waits.
 
         Raises Forbidden too when the channel is not theirs, or no longer."""
-
-        async def own_channel(conn: Connection) -> None:
-            if not await meetings.own_channel(conn, command.queue_id, command.by):
-                raise Forbidden("queue-id is not a channel of yours", code="not_your_channel")
-
-        return (await self._apply(meeting_id, command, own_channel)).meeting
+        claim = meetings.Claim(queue_id=command.queue_id, user_id=command.by)
+        return (await self._apply(meeting_id, command, claim)).meeting
 
     async def eject(self, by: UUID, meeting_id: UUID, user: UUID) -> None:
         await self._take_out(meeting_id, user, leaving.Eject(by=by, user=user))
@@ -224,10 +219,10 @@ class MeetingService:
     # ------------------------------------------------------------------------------------------
 
     async def _apply(
-        self, meeting_id: UUID, command: Command, guard: Guard | None = None
+        self, meeting_id: UUID, command: Command, claim: meetings.Claim | None = None
     ) -> Applied:
         """The worker lets go of whoever left before the caller hears that they did."""
-        applied = await self._changes.apply(meeting_id, command, guard)
+        applied = await self._changes.apply(meeting_id, command, claim=claim)
         await self._placement.tidy(applied)
         return applied
 

@@ -15,10 +15,7 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 # channel will not be told. Users share 256 locks: a meeting of thousands must not fill the server's lock table.
 _LOCK_CLASS = 0x6368  # "ch"
 _LOCK_ALONE = "select pg_advisory_xact_lock($1, hashtext($2::uuid::text) & 255)"
-_LOCK_SHARED = """
-select pg_advisory_xact_lock_shared($1, key)
-from (select distinct hashtext(id::text) & 255 as key from unnest($2::uuid[]) as id order by key) as ordered
-"""
+_LOCK_SHARED = "select user_id, queue_id from told_channels($1, $2)"
 
 
 async def add(
@@ -64,10 +61,7 @@ async def lock_and_list(conn: Connection, users: Collection[UUID]) -> dict[UUID,
     """Each user's channels, none of which can be added before this transaction ends."""
     if not users:
         return {}
-    await conn.execute(_LOCK_SHARED, _LOCK_CLASS, list(users))
-    rows = await conn.fetch(
-        "select user_id, queue_id from channels where user_id = any($1)", list(users)
-    )
+    rows = await conn.fetch(_LOCK_SHARED, _LOCK_CLASS, list(users))
     found: dict[UUID, list[UUID]] = {}
     for row in rows:
         found.setdefault(row["user_id"], []).append(row["queue_id"])

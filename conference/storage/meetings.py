@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -12,7 +11,9 @@ import msgspec
 
 from conference.domain.door import Door
 from conference.domain.meeting import Item, Meeting, Participant, QueueEntry
-from schemas.terms import MeetingType, QueueStatus, UserType
+from conference.errors import Forbidden
+from conference.storage.statements import Statement, run
+from schemas.terms import MeetingType, UserType
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 """A connection on its own or one lent by a pool."""
@@ -22,6 +23,24 @@ _MEETING = """id, name, meeting_type, room_id, owner_id, join_code, active, crea
 
 _LOCK_CLASS = 0x6D65  # "me"
 
+_WHOLE = f"""select {_MEETING},
+    (select json_agg(it) from members as it where it.meeting_id = meetings.id) as members,
+    (select json_agg(it order by it.joined_at, it.user_id) from participants as it
+     where it.meeting_id = meetings.id) as participants,
+    (select json_agg(it order by it.queued_at, it.user_id) from queue_entries as it
+     where it.meeting_id = meetings.id) as queue
+    from meetings"""
+
+
+class _Member(msgspec.Struct, frozen=True):
+    user_id: UUID
+    role: UserType
+    admitted_until: datetime | None = None
+
+
+_members_in = msgspec.json.Decoder(list[_Member])
+_participants_in = msgspec.json.Decoder(list[Participant])
+_queue_in = msgspec.json.Decoder(list[QueueEntry])
 _door_in = msgspec.json.Decoder(Door)
 _door_out = msgspec.json.Encoder()
 
@@ -29,30 +48,49 @@ _door_out = msgspec.json.Encoder()
 # --- reading ----------------------------------------------------------------------------------
 
 
-async def lock(conn: Connection, meeting_id: UUID) -> Meeting | None:
-    """The whole meeting, its row locked until the transaction ends. Every change begins here."""
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """That a channel is a user's."""
+
+    queue_id: UUID
+    user_id: UUID
+
+
+def locking(meeting_id: UUID) -> str:
+    """Locks the meeting's row until the transaction ends. Every change begins here; what the lock waited for is in
+    what a later statement reads, not in what this one would."""
+    return f"select from meetings where id = '{meeting_id}' for update"
+
+
+async def read(conn: Connection, meeting_id: UUID, claim: Claim | None = None) -> Meeting | None:
+    """With a claim that holds, the channel can't be closed before the transaction ends; else raises Forbidden."""
+    if claim is None:
+        row = await conn.fetchrow(f"{_WHOLE} where id = $1", meeting_id)
+        return _meeting(row) if row else None
     row = await conn.fetchrow(
-        f"select {_MEETING} from meetings where id = $1 for update", meeting_id
+        f"""with claimed as (
+                select from channels where queue_id = $2 and user_id = $3 for key share)
+            {_WHOLE.replace("from meetings", ", exists(select from claimed) as claimed from meetings")}
+            where id = $1""",
+        meeting_id,
+        claim.queue_id,
+        claim.user_id,
     )
-    return (await _whole(conn, [row]))[0] if row else None
-
-
-async def read(conn: Connection, meeting_id: UUID) -> Meeting | None:
-    row = await conn.fetchrow(f"select {_MEETING} from meetings where id = $1", meeting_id)
-    return (await _whole(conn, [row]))[0] if row else None
+    if row is None:
+        return None
+    if not row["claimed"]:
+        raise Forbidden("queue-id is not a channel of yours", code="not_your_channel")
+    return _meeting(row)
 
 
 async def read_all(conn: Connection, meeting_ids: Collection[UUID]) -> dict[UUID, Meeting]:
     """Those that there are."""
-    rows = await conn.fetch(
-        f"select {_MEETING} from meetings where id = any($1)", list(meeting_ids)
-    )
-    return {meeting.id: meeting for meeting in await _whole(conn, rows)}
+    rows = await conn.fetch(f"{_WHOLE} where id = any($1)", list(meeting_ids))
+    return {row["id"]: _meeting(row) for row in rows}
 
 
 async def of_room(conn: Connection, room_id: UUID) -> Meeting | None:
-    row = await conn.fetchrow(f"select {_MEETING} from meetings where room_id = $1", room_id)
-    return (await _whole(conn, [row]))[0] if row else None
+    row = await conn.fetchrow(f"{_WHOLE} where room_id = $1", room_id)
+    return _meeting(row) if row else None
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +104,7 @@ async def of_member(conn: Connection, user_id: UUID, page: Page) -> list[Meeting
     """Meetings whose access list has the user, oldest first; one more than the page holds, if there is one."""
     created_at, meeting_id = page.after or (None, None)
     rows = await conn.fetch(
-        f"""select {_MEETING} from meetings
+        f"""{_WHOLE}
             where id in (select meeting_id from members where user_id = $1)
               and ($2::timestamptz is null or (created_at, id) > ($2, $3::uuid))
             order by created_at, id limit $4""",
@@ -75,7 +113,7 @@ async def of_member(conn: Connection, user_id: UUID, page: Page) -> list[Meeting
         meeting_id,
         page.limit + 1,
     )
-    return await _whole(conn, rows)
+    return [_meeting(row) for row in rows]
 
 
 async def lock_and_count(conn: Connection, owner_id: UUID) -> int:
@@ -98,45 +136,10 @@ async def own_channel(conn: Connection, queue_id: UUID, user_id: UUID) -> bool:
     return row is not None
 
 
-async def _whole(conn: Connection, rows: Sequence[asyncpg.Record]) -> list[Meeting]:
-    ids = [row["id"] for row in rows]
-    if not ids:
-        return []
-    members: dict[UUID, dict[UUID, UserType]] = defaultdict(dict)
-    admitted: dict[UUID, dict[UUID, datetime]] = defaultdict(dict)
-    for record in await conn.fetch("select * from members where meeting_id = any($1)", ids):
-        members[record["meeting_id"]][record["user_id"]] = UserType(record["role"])
-        if record["admitted_until"] is not None:
-            admitted[record["meeting_id"]][record["user_id"]] = record["admitted_until"]
-    participants: dict[UUID, dict[UUID, Participant]] = defaultdict(dict)
-    for record in await conn.fetch(
-        "select * from participants where meeting_id = any($1) order by joined_at, user_id", ids
-    ):
-        participants[record["meeting_id"]][record["user_id"]] = participant_of(record)
-    queue: dict[UUID, dict[UUID, QueueEntry]] = defaultdict(dict)
-    for record in await conn.fetch(
-        "select * from queue_entries where meeting_id = any($1) order by queued_at, user_id", ids
-    ):
-        queue[record["meeting_id"]][record["user_id"]] = _queue_entry(record)
-    return [
-        _meeting(
-            row,
-            members[row["id"]],
-            participants[row["id"]],
-            queue[row["id"]],
-            admitted[row["id"]],
-        )
-        for row in rows
-    ]
-
-
-def _meeting(
-    row: asyncpg.Record,
-    members: dict[UUID, UserType],
-    participants: dict[UUID, Participant],
-    queue: dict[UUID, QueueEntry],
-    admitted: dict[UUID, datetime],
-) -> Meeting:
+def _meeting(row: asyncpg.Record) -> Meeting:
+    members = _members_in.decode(row["members"] or "[]")
+    participants = _participants_in.decode(row["participants"] or "[]")
+    queue = _queue_in.decode(row["queue"] or "[]")
     return Meeting(
         id=row["id"],
         name=row["name"],
@@ -153,10 +156,10 @@ def _meeting(
         worker_id=row["worker_id"],
         media_epoch=row["media_epoch"],
         door=_door_in.decode(row["door"]) if row["door"] else None,
-        members=members,
-        participants=participants,
-        queue=queue,
-        admitted=admitted,
+        members={item.user_id: item.role for item in members},
+        participants={item.user_id: item for item in participants},
+        queue={item.user_id: item for item in queue},
+        admitted={item.user_id: item.admitted_until for item in members if item.admitted_until},
     )
 
 
@@ -170,17 +173,6 @@ def participant_of(row: asyncpg.Record) -> Participant:
         screen=row["screen"],
         wants_audio=row["wants_audio"],
         wants_video=row["wants_video"],
-    )
-
-
-def _queue_entry(row: asyncpg.Record) -> QueueEntry:
-    return QueueEntry(
-        user_id=row["user_id"],
-        queue_id=row["queue_id"],
-        status=QueueStatus(row["status"]),
-        queued_at=row["queued_at"],
-        role=UserType(row["role"]),
-        enters=row["enters"],
     )
 
 
@@ -207,27 +199,34 @@ async def insert(conn: Connection, meeting: Meeting) -> bool:
     )
     if written is None:
         return False
-    await _put_members(conn, meeting, meeting.members)
+    await run(conn, _put_members(meeting, meeting.members))
     return True
 
 
-async def save(conn: Connection, before: Meeting, after: Meeting | None) -> None:
-    """Write what differs. `before` is what `lock` gave in this transaction."""
+def saving(before: Meeting, after: Meeting | None) -> list[Statement]:
+    """Write what differs. `before` was read under the meeting's lock, in this transaction."""
     if after is None:
-        await conn.execute("delete from meetings where id = $1", before.id)
-        return
-    if _row(before) != _row(after):
-        await conn.execute(
+        return [Statement("delete from meetings where id = $1", (before.id,))]
+    return [
+        *_save_meeting(before, after),
+        *_save_members(before, after),
+        *_save_participants(before, after),
+        *_save_queue(before, after),
+    ]
+
+
+def _save_meeting(before: Meeting, after: Meeting) -> list[Statement]:
+    if _row(before) == _row(after):
+        return []
+    return [
+        Statement(
             """update meetings set name = $2, active = $3, started_at = $4, expiration = $5,
                    rec_started_at = $6, rec_user_id = $7, worker_id = $8, media_epoch = $9,
                    door = $10
                where id = $1""",
-            after.id,
-            *_row(after),
+            (after.id, *_row(after)),
         )
-    await _save_members(conn, before, after)
-    await _save_participants(conn, before, after)
-    await _save_queue(conn, before, after)
+    ]
 
 
 def _row(meeting: Meeting) -> tuple[object, ...]:
@@ -248,44 +247,31 @@ def _json(door: Door | None) -> str | None:
     return _door_out.encode(door).decode() if door else None
 
 
-async def _save_members(conn: Connection, before: Meeting, after: Meeting) -> None:
-    gone = before.members.keys() - after.members.keys()
-    if gone:
-        await conn.execute(
-            "delete from members where meeting_id = $1 and user_id = any($2)", after.id, list(gone)
-        )
+def _save_members(before: Meeting, after: Meeting) -> list[Statement]:
     changed = {user for user, _ in _changed(before.members, after.members)}
     admitted = before.admitted.keys() | after.admitted.keys()
     changed |= {user for user in admitted if before.admitted.get(user) != after.admitted.get(user)}
-    await _put_members(conn, after, changed & after.members.keys())
-
-
-async def _put_members(conn: Connection, meeting: Meeting, users: Collection[UUID]) -> None:
-    rows = [
-        (meeting.id, user, meeting.members[user].value, meeting.admitted.get(user))
-        for user in users
+    return [
+        *_delete("members", after.id, before.members.keys() - after.members.keys()),
+        *_put_members(after, changed & after.members.keys()),
     ]
-    if rows:
-        await conn.executemany(
-            """insert into members (meeting_id, user_id, role, admitted_until)
-               values ($1, $2, $3, $4)
-               on conflict (meeting_id, user_id) do update
-               set role = excluded.role, admitted_until = excluded.admitted_until""",
-            rows,
-        )
 
 
-async def _save_participants(conn: Connection, before: Meeting, after: Meeting) -> None:
-    gone = before.participants.keys() - after.participants.keys()
-    if gone:
-        await conn.execute(
-            "delete from participants where meeting_id = $1 and user_id = any($2)",
-            after.id,
-            list(gone),
-        )
+def _put_members(meeting: Meeting, users: Collection[UUID]) -> list[Statement]:
+    rows = [(user, meeting.members[user].value, meeting.admitted.get(user)) for user in users]
+    return _put(
+        """insert into members (meeting_id, user_id, role, admitted_until)
+           select $1::uuid, * from unnest($2::uuid[], $3::text[], $4::timestamptz[])
+           on conflict (meeting_id, user_id) do update
+           set role = excluded.role, admitted_until = excluded.admitted_until""",
+        meeting.id,
+        rows,
+    )
+
+
+def _save_participants(before: Meeting, after: Meeting) -> list[Statement]:
     rows = [
         (
-            after.id,
             item.user_id,
             item.queue_id,
             item.audio,
@@ -297,29 +283,25 @@ async def _save_participants(conn: Connection, before: Meeting, after: Meeting) 
         )
         for _, item in _changed(before.participants, after.participants)
     ]
-    if rows:
-        await conn.executemany(
+    return [
+        *_delete("participants", after.id, before.participants.keys() - after.participants.keys()),
+        *_put(
             """insert into participants (meeting_id, user_id, queue_id, audio, video, screen,
                    wants_audio, wants_video, joined_at)
-               values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+               select $1::uuid, * from unnest($2::uuid[], $3::uuid[], $4::bool[], $5::bool[], $6::bool[],
+                   $7::bool[], $8::bool[], $9::timestamptz[])
                on conflict (meeting_id, user_id) do update set queue_id = excluded.queue_id,
                    audio = excluded.audio, video = excluded.video, screen = excluded.screen,
                    wants_audio = excluded.wants_audio, wants_video = excluded.wants_video""",
-            rows,
-        )
-
-
-async def _save_queue(conn: Connection, before: Meeting, after: Meeting) -> None:
-    gone = before.queue.keys() - after.queue.keys()
-    if gone:
-        await conn.execute(
-            "delete from queue_entries where meeting_id = $1 and user_id = any($2)",
             after.id,
-            list(gone),
-        )
+            rows,
+        ),
+    ]
+
+
+def _save_queue(before: Meeting, after: Meeting) -> list[Statement]:
     rows = [
         (
-            after.id,
             item.user_id,
             item.queue_id,
             item.status.value,
@@ -329,14 +311,32 @@ async def _save_queue(conn: Connection, before: Meeting, after: Meeting) -> None
         )
         for _, item in _changed(before.queue, after.queue)
     ]
-    if rows:
-        await conn.executemany(
+    return [
+        *_delete("queue_entries", after.id, before.queue.keys() - after.queue.keys()),
+        *_put(
             """insert into queue_entries (meeting_id, user_id, queue_id, status, queued_at, role, enters)
-               values ($1, $2, $3, $4, $5, $6, $7)
+               select $1::uuid, * from unnest($2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[],
+                   $6::text[], $7::bool[])
                on conflict (meeting_id, user_id) do update set queue_id = excluded.queue_id,
                    status = excluded.status, role = excluded.role, enters = excluded.enters""",
+            after.id,
             rows,
-        )
+        ),
+    ]
+
+
+def _delete(table: str, meeting_id: UUID, users: Collection[UUID]) -> list[Statement]:
+    if not users:
+        return []
+    sql = f"delete from {table} where meeting_id = $1 and user_id = any($2::uuid[])"
+    return [Statement(sql, (meeting_id, list(users)))]
+
+
+def _put(sql: str, meeting_id: UUID, rows: Sequence[tuple[object, ...]]) -> list[Statement]:
+    """The columns of the rows are arrays."""
+    if not rows:
+        return []
+    return [Statement(sql, (meeting_id, *map(list, zip(*rows, strict=True))))]
 
 
 def _changed(before: Mapping[UUID, Item], after: Mapping[UUID, Item]) -> list[tuple[UUID, Item]]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
+from typing import Any
 from uuid import UUID
 
 from channel_rig import MEETING, Rig, joined
 
-from conference.storage import outbox
 from conference.storage.database import open_pool
 
 
@@ -22,13 +22,25 @@ async def main(database_url: str, redis_url: str, queue: UUID, first: int, stop:
     pool = await open_pool(database_url)
     async with Rig(pool, redis_url) as rig:
         if stop == "appended":
-            outbox.delete = _wait_for_the_kill  # type: ignore[assignment]
+            _wait_after(rig)
         for number in itertools.count(first):
             await rig.change(joined(number, queues=(queue,)))
             print(number, flush=True)
             if stop == "committed":
                 await _wait_for_the_kill()
             await rig.relay.flush(MEETING)
+
+
+def _wait_after(rig: Rig) -> None:
+    """Published, and that not committed."""
+    publish = rig.bus.publish
+
+    async def published(*given: Any, **named: Any) -> bool:
+        done = await publish(*given, **named)
+        await _wait_for_the_kill()
+        return done
+
+    rig.bus.publish = published  # type: ignore[method-assign]
 
 
 async def _wait_for_the_kill(*_: object) -> None:

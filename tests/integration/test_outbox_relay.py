@@ -64,7 +64,10 @@ async def test_published_but_not_deleted_is_not_published_twice(rig: Rig) -> Non
     queue = await rig.service.open(uuid4())
     await rig.change(*[joined(n, queues=(queue,)) for n in range(3)])
     async with rig.pool.acquire() as conn:
+        crashing = conn.transaction()
+        await crashing.start()
         rows = await outbox.take(conn, MEETING, 2)
+        await crashing.rollback()
     for row in rows:
         await rig.bus.publish(row.event_id, row.queue_ids, row.payload, remember=3600)
     await rig.age_outbox()
