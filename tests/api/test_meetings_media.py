@@ -418,6 +418,26 @@ async def test_talking_is_told_to_participants(room: Room, worker: Worker) -> No
     assert await room.carol.seen() == []
 
 
+async def test_who_a_picture_pauses_for_is_told_and_nobody_else(room: Room, worker: Worker) -> None:
+    feed = sfu.Feed(UUID(room.alice.id), "screen")
+    for paused in (True, False):
+        await worker.notice(
+            room.id, 1, sfu.FeedPaused(user=UUID(room.bob.id), feed=feed, paused=paused)
+        )
+        event = await room.bob.until("MEETING_SUBSCRIPTION_PAUSED")
+        told = event["userId"], event["mediaType"], event["paused"]
+        assert told == (room.alice.id, "SCREEN", paused)
+    stranger = UUID(room.carol.id)
+    await worker.notice(room.id, 1, sfu.FeedPaused(user=stranger, feed=feed, paused=True))
+    await worker.notice(room.id, 0, sfu.FeedPaused(user=UUID(room.bob.id), feed=feed, paused=True))
+    await worker.notice(room.id, 1, sfu.Talking(user=UUID(room.bob.id), talking=True))
+    for person in (room.alice, room.bob):
+        kinds: list[str] = []
+        while "MEETING_PARTICIPANT_TALKING" not in kinds:
+            kinds += [event["type"] for event in await person.seen()]
+        assert "MEETING_SUBSCRIPTION_PAUSED" not in kinds
+
+
 async def test_a_lost_connection_switches_off(room: Room, worker: Worker) -> None:
     bob = UUID(room.bob.id)
     await room.media(room.bob, type="video", enabled=True, sdp=SDP)
