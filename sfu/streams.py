@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from sfu.guard import Guard
 from sfu.path import Kind, LegSpec, PacketPath, Source, TrackSpec
 from sfu.rtp.succession import Succession
 
@@ -71,6 +72,7 @@ class Streams:
     """Tables over the packet path's numbers."""
 
     def __init__(self, path: PacketPath) -> None:
+        self.guard = Guard()
         self._path = path
         self._tracks: dict[int, Track] = {}
         self._legs: dict[int, Leg] = {}
@@ -135,12 +137,13 @@ class Streams:
     def follow(self, now_us: int) -> None:
         """Go on with the SSRCs of those that have changed theirs. To be called often."""
         for track in list(self._proposed):
-            packets = self._path.receive_stats(track.number).packets
-            heir = track.succession.decide(packets, now_us)
-            if not track.succession.open:
-                del self._proposed[track]
-            if heir is not None:
-                self._succeed(track, heir, now_us)
+            with self.guard.over("succession", transport=track.transport):
+                packets = self._path.receive_stats(track.number).packets
+                heir = track.succession.decide(packets, now_us)
+                if not track.succession.open:
+                    del self._proposed[track]
+                if heir is not None:
+                    self._succeed(track, heir, now_us)
 
     def _succeed(self, track: Track, ssrc: int, now_us: int) -> None:
         """To the path another SSRC is another track: viewers go over as they do at a change of source."""
@@ -154,7 +157,9 @@ class Streams:
         self._path.mute_track(track.number, track.muted)
         for leg in fed.values():
             source, leg.source = leg.source, None
-            if source is not None:
+            if source is None:
+                continue
+            with self.guard.over("succession", leg=leg.number):
                 self.set_source(leg, msgspec.structs.replace(source, track=track.number), now_us)
 
     def remove_track(self, track: Track) -> None:

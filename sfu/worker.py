@@ -146,6 +146,7 @@ class Worker:
         parts = (
             self.endpoint.counters,
             self.feedback.counters,
+            self.streams.guard.counters,
             self.control.counters,
             self._guard.counters,
         )

@@ -6,8 +6,10 @@ CPU time of this thread, the lowest of some, with a margin: other processes are 
 from __future__ import annotations
 
 import os
+import random
 import struct
 import time
+from collections.abc import Callable
 
 import pytest
 from sfu_stubs import StubPath
@@ -16,7 +18,11 @@ from test_session_feedback import receive_stats, send_stats
 from sfu.feedback import RTCP_RATE, Feedback
 from sfu.path import Codec, LegSpec, Source, TrackSpec
 from sfu.rtp import rtcp
+from sfu.rtp.loss import MAX_MISSING
+from sfu.rtp.nack import NackScheduler
+from sfu.rtp.twcc import FeedbackBuilder
 from sfu.streams import Streams
+from sfu.transport import MAX_ARRIVALS
 
 LONGEST = 1_484
 """Of a compound packet in a datagram that is still opened: 1,500 less an index of SRTCP and a tag."""
@@ -160,3 +166,51 @@ def test_a_viewer_of_many_that_loses_much_is_read_in_full() -> None:
         if step % 25 == 0:
             crowd.take(report)
     assert crowd.feedback.counters["rtcp_limited"] == 0
+
+
+def lowest(work: Callable[[], Callable[[], object]]) -> float:
+    """CPU time in ms of what `work` prepares, the lowest of some."""
+    times = []
+    for _ in range(7):
+        prepared = work()
+        began = time.thread_time_ns()
+        prepared()
+        times.append(time.thread_time_ns() - began)
+    return min(times) / 1_000_000
+
+
+@pytest.mark.parametrize("order", ["as sent", "at random", "each far from the last"])
+def test_telling_a_publisher_of_a_full_log_costs_little(order: str) -> None:
+    """As many arrivals as are kept, told of at most every 55 ms."""
+    numbers = {
+        "as sent": [n & 0xFFFF for n in range(MAX_ARRIVALS)],
+        "at random": random.Random(3).choices(range(0x10000), k=MAX_ARRIVALS),
+        "each far from the last": [n * 0x3FFF & 0xFFFF for n in range(MAX_ARRIVALS)],
+    }[order]
+    arrivals = [(number, 13 * place) for place, number in enumerate(numbers)]
+
+    def prepare() -> Callable[[], object]:
+        builder = FeedbackBuilder()
+        builder.build([(0, 0)], 1, 2)
+        return lambda: [rtcp.build([packet]) for packet in builder.build(arrivals, 1, 2)]
+
+    cost = lowest(prepare)
+    if os.environ.get("PARLEY_TELL_COSTS"):
+        print(f"| arrivals {order} | {cost * 1000:.0f} µs |")
+    assert cost < 3 * MOST_MS
+
+
+def test_asking_a_publisher_for_as_much_as_is_missed_costs_little() -> None:
+    missing = list(range(0, 2 * MAX_MISSING, 2))
+
+    def prepare() -> Callable[[], object]:
+        scheduler = NackScheduler()
+        scheduler.due(missing, 0)
+        return lambda: rtcp.build(
+            [rtcp.Nack(sender_ssrc=1, media_ssrc=2, sequences=scheduler.due(missing, 50_000))]
+        )
+
+    cost = lowest(prepare)
+    if os.environ.get("PARLEY_TELL_COSTS"):
+        print(f"| missing | {cost * 1000:.0f} µs |")
+    assert cost < MOST_MS

@@ -259,6 +259,33 @@ def test_libsrtp_keeps_no_state_of_what_a_track_was_once(rig: Rig) -> None:
     assert rig.count("drop_replayed") == 1
 
 
+def test_a_viewer_that_breaks_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = StubPath()
+    streams = Streams(path)
+    codecs = {96: Codec(name="VP8", clock_rate=90_000)}
+    track = streams.add_track(TrackSpec(transport=1, kind="video", ssrc=1, codecs=codecs), Told())
+    legs = [streams.add_leg(LegSpec(transport=2, kind="video", ssrc=9 + n)) for n in range(3)]
+    for leg in legs:
+        streams.set_source(leg, Source(track=track.number, payload_types={96: 96}), 0)
+    path.received[track.number] = receive_stats()
+    feed = path.set_source
+
+    def broken(leg: int, source: Source | None, now_us: int) -> None:
+        if leg == legs[1].number:
+            raise RuntimeError("this one's")
+        feed(leg, source, now_us)
+
+    monkeypatch.setattr(path, "set_source", broken)
+    streams.propose(track, 2)
+    streams.follow(0)
+    streams.follow(SILENT_US)
+    for leg in (legs[0], legs[2]):
+        source = path.sources[leg.number]
+        assert source
+        assert source.track == track.number
+    assert streams.guard.counters == {"succession_failed": 1}
+
+
 def test_paused_viewers_stay_paused_when_the_ssrc_changes() -> None:
     path = StubPath()
     streams = Streams(path)
