@@ -23,6 +23,33 @@ _UCWA = [
 ]
 
 
+_SDP = b"""v=0
+o=- 1 2 IN IP4 127.0.0.1
+s=-
+t=0 0
+a=group:BUNDLE 0 1
+a=ice-ufrag:abcd
+a=ice-pwd:pppppppppppppppppppppppp
+a=fingerprint:sha-256 %s
+a=setup:actpass
+m=audio 9 UDP/TLS/RTP/SAVPF 111
+a=mid:0
+a=rtcp-mux
+a=rtpmap:111 opus/48000/2
+a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level
+m=video 9 UDP/TLS/RTP/SAVPF 96 97
+a=mid:1
+a=sendonly
+a=rtcp-mux
+a=rtpmap:96 H264/90000
+a=fmtp:96 packetization-mode=1;profile-level-id=42e01f
+a=rtcp-fb:96 nack pli
+a=rtpmap:97 rtx/90000
+a=fmtp:97 apt=96
+a=ssrc-group:FID 5 6
+""" % b":".join([b"AA"] * 32)
+
+
 def _rtp(first: int, payload_type: int, rest: bytes) -> bytes:
     return struct.pack("!BBHII", first, payload_type, 7, 900, 1000) + rest
 
@@ -74,6 +101,7 @@ def seeds() -> list[bytes]:
         rtcp.build(feedback),
         twcc.write(feedback[0]),
         _stun(),
+        _SDP,
         *_UCWA,
     ]
 

@@ -18,13 +18,25 @@ from conference.api.ucwa import multipart, negotiate
 from conference.api.ucwa.multipart import Part
 from conference.api.ucwa.reading import body_inputs
 from conference.errors import BadRequest, DomainError
+from schemas.descriptions import ANSWER
 from sfu import stun
+from sfu.negotiation import AudioAnswer, VideoAnswer, answer_audio, answer_video
 from sfu.path import Codec, LegSpec, PacketPath, Source, TrackSpec
 from sfu.rtp import extensions, header, keyframe, rtcp, rtx, twcc, vp8
+from sfu.sdp.local import LocalTransport, render
+from sfu.sdp.remote import parse as parse_sdp
+from sfu.subscriptions import Subscriptions
 
 Target = Callable[[bytes], None]
 
 SSRC, RTX_SSRC = 1000, 1001
+_OURS = LocalTransport(
+    ufrag="ours",
+    password="p" * 24,
+    fingerprint=":".join(["AA"] * 32),
+    setup="passive",
+    candidates=(("192.0.2.1", 7882),),
+)
 
 
 def read_rtp(data: bytes) -> None:
@@ -93,6 +105,35 @@ def read_stun(data: bytes) -> None:
     assert isinstance(stun.authentic(check, "password"), bool)
 
 
+def read_sdp(data: bytes) -> None:
+    """An offer of either kind, and a viewer's answer. Our answer is read again as we read a client's."""
+    text = data.decode("utf-8", "replace")
+    remote = parse_sdp(text)
+    for media in remote.media:
+        assert all(1 <= number <= 255 and number != 15 for number in media.extensions.values())
+        assert all(codec.payload_type in range(128) for codec in media.codecs)
+    viewer = Subscriptions("name", lambda: 7)
+    viewer.outstanding = True
+    with contextlib.suppress(ValueError):
+        viewer.answer(remote)
+    answers: list[Callable[[], VideoAnswer | AudioAnswer]] = [
+        lambda: answer_video(remote),
+        lambda: answer_audio(remote, {}, "name", lambda: 7),
+    ]
+    for answer in answers:
+        with contextlib.suppress(ValueError):
+            _write_sdp(answer(), len(remote.media))
+
+
+def _write_sdp(answer: VideoAnswer | AudioAnswer, lines: int) -> None:
+    written = render(
+        1, 1, _OURS, answer.sections, bundle=answer.carried.group, mixed_extensions=True
+    )
+    again = parse_sdp(written, ANSWER)
+    assert len(again.media) == lines
+    assert any(media.usable and media.codecs for media in again.media)
+
+
 def read_json_inputs(data: bytes) -> None:
     _read_inputs(data, "application/json")
 
@@ -156,6 +197,7 @@ PARSERS: dict[str, Target] = {
     "rtcp": read_rtcp,
     "feedback": read_feedback,
     "stun": read_stun,
+    "sdp": read_sdp,
     "ucwa-json": read_json_inputs,
     "ucwa-xml": read_xml_inputs,
     "ucwa-batch": read_batch,
