@@ -17,7 +17,7 @@ from aiohttp import web
 
 from conference import reach
 from conference.commands import CommandError
-from conference.commands.servers import connected, with_servers
+from conference.commands.servers import connected, redis_url, with_servers
 from conference.ports import refused
 from conference.reach import UnreachableError
 from config import logging as logs
@@ -55,15 +55,12 @@ def sfu() -> int:
     """
     from sfu import worker  # an API process carries nothing of the media side
 
-    settings = with_servers(load(os.environ))
-    redis_url = settings.redis_url
-    assert redis_url is not None
+    settings = load(os.environ)
+    url = redis_url(settings)
     return _run(
         settings,
         f"sfu:{settings.media_port}",
-        lambda: _serve_media(
-            settings, lambda: worker.run(settings, redis_url, settings.media_port)
-        ),
+        lambda: _serve_media(settings, url, lambda: worker.run(settings, url, settings.media_port)),
     )
 
 
@@ -86,7 +83,7 @@ async def _serve_api(settings: Settings) -> None:
 
     async with connected(settings):
         pass  # what is wrong with it is said in words before anything else begins
-    await _say_when_redis_is_away(settings)
+    await _say_when_redis_is_away(settings, redis_url(settings))
     runner = Runner(
         create_app(settings), read_within=settings.read_timeout, shutdown_timeout=_HTTP_GRACE
     )
@@ -106,19 +103,19 @@ async def _serve_api(settings: Settings) -> None:
 
 
 async def _serve_media(
-    settings: Settings, serve: Callable[[], Coroutine[None, None, None]]
+    settings: Settings, url: str, serve: Callable[[], Coroutine[None, None, None]]
 ) -> None:
     # A walk over everything holds up every packet: 30 ms for what an empty worker has imported, 140 ms with 500
     # viewers, and each hundred that join bring one. What closes is held by cycles, so walks can't be left out.
     _collect_rarely(*_WORKER_COLLECTS)
-    await _say_when_redis_is_away(settings)
+    await _say_when_redis_is_away(settings, url)
     await serve()
 
 
-async def _say_when_redis_is_away(settings: Settings) -> None:
+async def _say_when_redis_is_away(settings: Settings, url: str) -> None:
     """It may come yet; until then the process is there, and not ready."""
     try:
-        await reach.redis(settings, settings.redis_url or "")
+        await reach.redis(settings, url)
     except UnreachableError as error:
         log.warning("not_ready", why=str(error))
 

@@ -31,6 +31,11 @@ def database_url(settings: Settings) -> str:
     return settings.database_url or _embedded(settings, "database_url").database_url
 
 
+def redis_url(settings: Settings) -> str:
+    """The same for a worker, which needs no database."""
+    return settings.redis_url or _embedded(settings, "redis_url").redis_url
+
+
 def _embedded(settings: Settings, *needed: str) -> ServerUrls:
     urls = read_urls(settings.data_dir)
     if urls is None:
