@@ -104,9 +104,10 @@ async def test_what_is_not_there(alice: Program, form: str) -> None:
     nowhere = await alice.get(f"{alice.application}/nowhere")
     check(nowhere, form, 404, "NotFound")
     assert nowhere.json["message"] == "there is nothing at this address"
-    for other in ("/ucwa/v1/applications/other", "/ucwa/v1/applications/%00"):
+    for other in ("/ucwa/v1/applications/other", "/ucwa/v1/applications/%01"):
         refused = await alice.get(other)
         check(refused, form, 404, "NotFound", "ApplicationNotFound")
+    check(await alice.get("/ucwa/v1/applications/%00"), form, 404, "NotFound")
 
 
 @pytest.mark.parametrize(
