@@ -220,12 +220,25 @@ class PacketPath(Protocol):
         """Answer authentic checks under these credentials of ours from where the transport sends to (RFC 7675).
 
         Nothing is told of them: they change nothing. All others are told, a client's that takes itself for the
-        controlled side among them. Without a fragment all are.
+        controlled side among them, and one with an attribute that would have to be understood. Without a fragment
+        all are.
         """
         ...
 
+    def answered(self, transport: int, transaction: bytes) -> bool:
+        """Whether a check with this transaction id is among the last few dozen that were answered for it."""
+        ...
+
+    def nominated_us(self, transport: int) -> int:
+        """When a check that nominates its pair was last answered for the first time; 0 if never."""
+        ...
+
+    def heard_from_us(self, transport: int, address: Address) -> int:
+        """As `last_received_us`, of what came from this address; 0 for one that is not the transport's."""
+        ...
+
     def last_received_us(self, transport: int) -> int:
-        """When an authentic SRTP or SRTCP packet last came, or a check was answered; 0 if never."""
+        """When an authentic SRTP or SRTCP packet last came, or a check was answered for the first time; 0 if never."""
         ...
 
     def close_transport(self, transport: int) -> None:

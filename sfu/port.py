@@ -83,9 +83,9 @@ class PythonPath(PacketPath):
             if transport is None:
                 counters.drop_unknown_address += 1
             elif 192 <= data[1] <= 223:
-                self._take_rtcp(transport, data, inbound)
+                self._take_rtcp(transport, data, address, inbound)
             else:
-                self._take_rtp(transport, data, came_ns, inbound)
+                self._take_rtp(transport, data, address, came_ns, inbound)
         elif not address[1]:
             counters.drop_not_media += 1  # nobody can be answered at port 0
         elif first <= 3:
@@ -108,27 +108,41 @@ class PythonPath(PacketPath):
             check = stun.parse(data)
         except ValueError:
             return False
-        if not ufrag or check.local_ufrag != ufrag or check.claims_controlled:
+        if not ufrag or check.local_ufrag != ufrag or check.claims_controlled or check.unknown:
             return False
         if not stun.authentic(check, password):
             return False
-        transport.last_received_us = self._now_us
+        if check.transaction not in transport.transactions:
+            transport.transactions.append(check.transaction)
+            transport.heard(address, self._now_us)
+            if check.nominated:
+                transport.nominated_us = self._now_us
         answer = stun.success(check, self._udp.from_wire(address), password)
         if not self._udp.send(answer, address):
             self._counters.send_full_control += 1
         return True
 
-    def _take_rtcp(self, transport: Transport, data: bytes, inbound: Inbound) -> None:
-        opened = transport.open_rtcp(data, int.from_bytes(data[4:8], "big"), self._now_us)
+    def _take_rtcp(
+        self, transport: Transport, data: bytes, address: WireAddress, inbound: Inbound
+    ) -> None:
+        ssrc = int.from_bytes(data[4:8], "big")
+        opened = transport.open_rtcp(data, ssrc, address, self._now_us)
         if opened is not None:
             inbound.rtcp.append((transport.number, opened))
 
-    def _take_rtp(self, transport: Transport, data: bytes, came_ns: int, inbound: Inbound) -> None:
+    def _take_rtp(
+        self,
+        transport: Transport,
+        data: bytes,
+        address: WireAddress,
+        came_ns: int,
+        inbound: Inbound,
+    ) -> None:
         if len(data) < FIXED_LENGTH:
             self._counters.drop_not_media += 1
             return
         ssrc = int.from_bytes(data[8:12], "big")
-        opened = transport.open_rtp(data, ssrc, self._now_us)
+        opened = transport.open_rtp(data, ssrc, address, self._now_us)
         if opened is None:
             return
         try:
@@ -189,22 +203,31 @@ class PythonPath(PacketPath):
 
     def _claim(self, transport: Transport, wire: WireAddress) -> None:
         former = self._by_address.get(wire)
-        if former is not None:
-            former.accepted.discard(wire)
+        if former is not None and former is not transport:
+            del former.heard_us[wire]
         self._by_address[wire] = transport
-        transport.accepted.add(wire)
+        transport.heard_us.setdefault(wire, 0)
 
     def forget(self, address: Address) -> None:
         wire = self._udp.to_wire(address)
         transport = self._by_address.pop(wire, None)
         if transport is not None:
-            transport.accepted.discard(wire)
+            del transport.heard_us[wire]
 
     def select(self, transport: int, address: Address) -> None:
         self._transports[transport].address = self._udp.to_wire(address)
 
     def answer_checks(self, transport: int, ufrag: str, password: str) -> None:
         self._transports[transport].credentials = ufrag, password
+
+    def answered(self, transport: int, transaction: bytes) -> bool:
+        return transaction in self._transports[transport].transactions
+
+    def nominated_us(self, transport: int) -> int:
+        return self._transports[transport].nominated_us
+
+    def heard_from_us(self, transport: int, address: Address) -> int:
+        return self._transports[transport].heard_us.get(self._udp.to_wire(address), 0)
 
     def last_received_us(self, transport: int) -> int:
         return self._transports[transport].last_received_us
@@ -217,7 +240,7 @@ class PythonPath(PacketPath):
             self.remove_leg(leg)
         for track in {track for track, _ in closing.streams.values()}:
             self._router.remove_track(track)
-        for wire in closing.accepted:
+        for wire in closing.heard_us:
             del self._by_address[wire]
 
     # --- tracks -------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from sfu.rtp.unknown import UnknownStreams
 from sfu.udp import UdpSocket, WireAddress
 
 MAX_RTCP_SOURCES = 64
+TRANSACTIONS = 32
+"""Of answered checks that are remembered: more than a minute of them."""
 MAX_ARRIVALS = 4096
 """Several seconds of a fast stream: nobody asks for feedback that is older."""
 
@@ -31,8 +33,10 @@ class Transport:
     ) -> None:
         self.number = number
         self.address = address
-        self.accepted = {address}
+        self.heard_us = {address: 0}
+        """Where its datagrams come from, and when something authentic last did."""
         self.last_received_us = 0
+        self.nominated_us = 0
         self.streams: dict[int, tuple[int, bool]] = {}
         """SSRC -> (track number, whether this is its retransmission stream)."""
         self.legs: dict[int, int] = {}
@@ -43,6 +47,7 @@ class Transport:
         self.mid_id = 0
         self.echo: Echo | None = None
         self.credentials = "", ""
+        self.transactions: deque[bytes] = deque(maxlen=TRANSACTIONS)
         self.arrivals: deque[tuple[int, int]] = deque(maxlen=MAX_ARRIVALS)
         self.unknown = UnknownStreams()
         self._receive = receive
@@ -53,7 +58,10 @@ class Transport:
 
     # --- in -----------------------------------------------------------------------------------
 
-    def open_rtp(self, data: bytes, ssrc: int, now_us: int) -> bytes | None:
+    def heard(self, address: WireAddress, now_us: int) -> None:
+        self.last_received_us = self.heard_us[address] = now_us
+
+    def open_rtp(self, data: bytes, ssrc: int, address: WireAddress, now_us: int) -> bytes | None:
         """None, counted, when the packet is not authentic or not to be opened at all."""
         if ssrc not in self.streams and not self._admit(ssrc, now_us):
             self._counters.drop_unknown_ssrc += 1
@@ -63,11 +71,11 @@ class Transport:
         except (SrtpError, ValueError) as error:
             self._refuse(error)
             return None
-        self.last_received_us = now_us
+        self.heard(address, now_us)
         self._counters.in_rtp += 1
         return opened
 
-    def open_rtcp(self, data: bytes, ssrc: int, now_us: int) -> bytes | None:
+    def open_rtcp(self, data: bytes, ssrc: int, address: WireAddress, now_us: int) -> bytes | None:
         """None also for reports that there is nothing to do about: what they echo is kept."""
         sources = self._rtcp_sources
         if ssrc not in sources and len(sources) >= MAX_RTCP_SOURCES:
@@ -79,7 +87,7 @@ class Transport:
             self._refuse(error)
             return None
         sources.add(ssrc)
-        self.last_received_us = now_us
+        self.heard(address, now_us)
         self._counters.in_rtcp += 1
         mere, echo = rtcp.look(opened)
         if echo is not None:

@@ -18,6 +18,7 @@ typedef struct {
 typedef struct {
     AddressKey key;
     void *transport; /* NULL when empty */
+    int64_t heard_us; /* when something authentic last came from there for the transport */
 } AddressEntry;
 
 typedef struct {
@@ -106,14 +107,15 @@ static bool addresses_grow(Addresses *addresses)
     return true;
 }
 
-/* Replaces whatever the address belonged to. False when there is no memory. */
+/* Replaces whatever the address belonged to, and what was heard for that. False when there is no memory. */
 static bool addresses_put(Addresses *addresses, const AddressKey *key, void *transport)
 {
     if (addresses->count * 2 > addresses->mask && !addresses_grow(addresses))
         return false;
     AddressEntry *entry = address_entry(addresses, key);
     addresses->count += !entry->transport;
-    *entry = (AddressEntry){*key, transport};
+    int64_t heard_us = entry->transport == transport ? entry->heard_us : 0;
+    *entry = (AddressEntry){*key, transport, heard_us};
     return true;
 }
 

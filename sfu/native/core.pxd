@@ -15,6 +15,7 @@ cdef extern from "ingress.h" nogil:
         LEGS_PER_PACKET
         MAX_CNAME
         MAX_UFRAG
+        TRANSACTION_SIZE
         SHA1_BLOCK
         MISSING_AGE_US
     int EVENT_STUN, EVENT_DTLS, EVENT_RTCP, EVENT_UNKNOWN, EVENT_STARTED, EVENT_KEYFRAME
@@ -46,6 +47,7 @@ cdef extern from "ingress.h" nogil:
         pass
     ctypedef struct AddressEntry:
         void* transport
+        int64_t heard_us
     ctypedef struct Addresses:
         pass
     AddressKey address_key(const SocketAddress*)
@@ -80,6 +82,7 @@ cdef extern from "ingress.h" nogil:
         HmacKey key
         char ufrag[]
     void hmac_set_key(HmacKey*, const uint8_t*, size_t)
+    bint transaction_known(const Consent*, const uint8_t*)
     ctypedef struct Transport:
         void* send
         void* receive
@@ -87,6 +90,7 @@ cdef extern from "ingress.h" nogil:
         socklen_t address_length
         int64_t number
         int64_t last_received_us
+        int64_t nominated_us
         int transport_cc_id
         int mid_id
         Arrivals arrivals

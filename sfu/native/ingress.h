@@ -120,8 +120,16 @@ static void path_tell_unknown(Path *path, const Transport *transport, const Pack
     path_tell(path, event);
 }
 
-static void path_take_rtp(Path *path, Transport *transport, int place, uint8_t *data, int length)
+/* Something authentic came for the transport, from there. */
+static void path_heard(const Path *path, AddressEntry *from)
 {
+    Transport *transport = from->transport;
+    transport->last_received_us = from->heard_us = path->now_us;
+}
+
+static void path_take_rtp(Path *path, AddressEntry *from, int place, uint8_t *data, int length)
+{
+    Transport *transport = from->transport;
     Packet *packet = &path->packets[place];
     Counters *counters = &path->counters;
     uint32_t ssrc = get32(data + 8);
@@ -135,7 +143,7 @@ static void path_take_rtp(Path *path, Transport *transport, int place, uint8_t *
         path_refuse(path, status);
         return;
     }
-    transport->last_received_us = path->now_us;
+    path_heard(path, from);
     counters->in_rtp++;
     if (!rtp_parse(packet, data, length)) {
         counters->drop_malformed++;
@@ -151,8 +159,9 @@ static void path_take_rtp(Path *path, Transport *transport, int place, uint8_t *
         path_tell_unknown(path, transport, packet);
 }
 
-static void path_take_rtcp(Path *path, Transport *transport, uint8_t *data, int length)
+static void path_take_rtcp(Path *path, AddressEntry *from, uint8_t *data, int length)
 {
+    Transport *transport = from->transport;
     uint32_t ssrc = get32(data + 4);
     bool known = rtcp_source_known(transport, ssrc);
     if (!known && transport->rtcp_source_count == MAX_RTCP_SOURCES) {
@@ -168,7 +177,7 @@ static void path_take_rtcp(Path *path, Transport *transport, uint8_t *data, int 
         path->counters.drop_unknown_ssrc++;
         return;
     }
-    transport->last_received_us = path->now_us;
+    path_heard(path, from);
     path->counters.in_rtcp++;
     if (reports_look(data, length, &transport->echo, path->now_us))
         return;
@@ -178,22 +187,23 @@ static void path_take_rtcp(Path *path, Transport *transport, uint8_t *data, int 
 static void path_take_media(Path *path, int place, uint8_t *data, int length)
 {
     AddressKey key = address_key(&path->from[place]);
-    Transport *transport = address_entry(&path->addresses, &key)->transport;
-    if (!transport)
+    AddressEntry *from = address_entry(&path->addresses, &key);
+    if (!from->transport)
         path->counters.drop_unknown_address++;
     else if (192 <= data[1] && data[1] <= 223) /* RFC 5761 section 4 */
-        path_take_rtcp(path, transport, data, length);
+        path_take_rtcp(path, from, data, length);
     else if (length < RTP_FIXED)
         path->counters.drop_not_media++;
     else
-        path_take_rtp(path, transport, place, data, length);
+        path_take_rtp(path, from, place, data, length);
 }
 
 /* Whether it was a check that needs nobody's attention. */
 static bool path_answer_check(Path *path, int place, const uint8_t *data, int length)
 {
     AddressKey key = address_key(&path->from[place]);
-    Transport *transport = address_entry(&path->addresses, &key)->transport;
+    AddressEntry *from = address_entry(&path->addresses, &key);
+    Transport *transport = from->transport;
     if (!transport || !transport->consent.ufrag[0])
         return false;
     AddressKey selected = address_key(&transport->address);
@@ -201,7 +211,11 @@ static bool path_answer_check(Path *path, int place, const uint8_t *data, int le
         return false;
     uint8_t reply[STUN_REPLY];
     int bytes = stun_write_success(reply, &transport->consent, data, &key);
-    transport->last_received_us = path->now_us;
+    if (transaction_take(&transport->consent, data + 8)) {
+        path_heard(path, from);
+        if (stun_nominates(data, length))
+            transport->nominated_us = path->now_us;
+    }
     outlet_control(&path->outbox.outlet, reply, (size_t)bytes, &transport->address, transport->address_length);
     return true;
 }

@@ -217,14 +217,33 @@ cdef class NativePath:
     def answer_checks(self, transport, str ufrag, str password):
         cdef Consent* consent = &(<_Transport>self._transports[transport]).c.consent
         cdef bytes name = ufrag.encode(), secret = password.encode()
-        memset(consent, 0, sizeof(Consent))
+        consent.ufrag[0] = 0
         if len(name) > MAX_UFRAG or len(secret) > SHA1_BLOCK:
             return  # then they are all told
+        memset(consent.ufrag, 0, MAX_UFRAG + 1)
         memcpy(consent.ufrag, <const char*>name, len(name))
         hmac_set_key(&consent.key, <const uint8_t*><const char*>secret, len(secret))
 
+    def answered(self, transport, bytes transaction):
+        cdef Consent* consent = &(<_Transport>self._transports[transport]).c.consent
+        if len(transaction) != TRANSACTION_SIZE:
+            return False
+        return transaction_known(consent, <const uint8_t*><const char*>transaction)
+
     def last_received_us(self, transport):
         return (<_Transport>self._transports[transport]).c.last_received_us
+
+    def nominated_us(self, transport):
+        return (<_Transport>self._transports[transport]).c.nominated_us
+
+    def heard_from_us(self, transport, address):
+        cdef SocketAddress wire
+        self._fill(&wire, address)
+        cdef AddressKey key = address_key(&wire)
+        cdef const AddressEntry* entry = address_entry(&self.c.addresses, &key)
+        if entry.transport != <void*>(<_Transport>self._transports[transport]).c:
+            return 0
+        return entry.heard_us
 
     def close_transport(self, transport):
         cdef _Transport closing = self._transports.pop(transport, None)

@@ -19,7 +19,10 @@ enum {
     STUN_USERNAME = 0x0006,
     STUN_INTEGRITY = 0x0008,
     STUN_XOR_MAPPED_ADDRESS = 0x0020,
+    STUN_USE_CANDIDATE = 0x0025,
     STUN_FINGERPRINT = 0x8028,
+    STUN_ICE_CONTROLLED = 0x8029,
+    STUN_OPTIONAL = 0x8000, /* types from here on may be passed over (RFC 8489 section 14) */
     STUN_FINGERPRINT_XOR = 0x5354554E,
     STUN_COOKIE = 0x2112A442,
 };
@@ -81,17 +84,19 @@ static bool stun_names(const char *ufrag, const uint8_t *value, int length)
     return length > ours && !memcmp(value, ufrag, (size_t)ours) && value[ours] == ':';
 }
 
-/* The size that an attribute must have; -1: any; -2: not one to be answered here, be it for the client's role. */
+/* The size that an attribute must have; -1: any; -2: it would have to be understood. */
 static int stun_size(uint16_t kind)
 {
     switch (kind) {
     case 0x0024: return 4; /* PRIORITY */
-    case 0x0025: return 0; /* USE-CANDIDATE */
+    case STUN_USE_CANDIDATE: return 0;
+    case STUN_ICE_CONTROLLED: return 8;
     case 0x802A: return 8; /* ICE-CONTROLLING */
     case STUN_INTEGRITY: return SHA1_SIZE;
     case STUN_FINGERPRINT: return 4;
-    case 0x0009: case 0x0012: case 0x0016: case 0x8029: return -2;
-    default: return -1;
+    /* Known, and without a meaning in a request (RFC 8489 section 6.3). */
+    case 0x0001: case 0x0009: case 0x000A: case 0x0014: case 0x0015: case 0x0020: return -1;
+    default: return kind == STUN_USERNAME || kind >= STUN_OPTIONAL ? -1 : -2;
     }
 }
 
@@ -111,7 +116,10 @@ static bool stun_is_consent(const Consent *consent, const uint8_t *data, int len
     for (int at = STUN_HEADER; at < length;) {
         uint16_t kind = get16(data + at);
         int size = get16(data + at + 2), wanted = stun_size(kind), end = at + 4 + (size + 3) / 4 * 4;
-        if (end > length || wanted == -2 || (wanted >= 0 && size != wanted))
+        if (end > length || (wanted >= 0 && size != wanted))
+            return false;
+        /* What is behind the signature counts for nothing (RFC 8489 section 14.5). */
+        if (!signed_at && (wanted == -2 || kind == STUN_ICE_CONTROLLED))
             return false;
         if (kind == STUN_FINGERPRINT && get32(data + at + 4) != stun_fingerprint(data, at))
             return false;
@@ -124,6 +132,17 @@ static bool stun_is_consent(const Consent *consent, const uint8_t *data, int len
         at = end;
     }
     return named && signed_at && stun_is_signed(&consent->key, data, signed_at);
+}
+
+/* Whether such a check nominates the pair that it came by. */
+static bool stun_nominates(const uint8_t *data, int length)
+{
+    for (int at = STUN_HEADER; at < length; at += 4 + (get16(data + at + 2) + 3) / 4 * 4) {
+        uint16_t kind = get16(data + at);
+        if (kind == STUN_USE_CANDIDATE || kind == STUN_INTEGRITY)
+            return kind == STUN_USE_CANDIDATE;
+    }
+    return false;
 }
 
 static int stun_write_address(uint8_t *out, const AddressKey *to, const uint8_t *transaction)
@@ -147,6 +166,25 @@ static int stun_write_address(uint8_t *out, const AddressKey *to, const uint8_t 
     for (int at = 0; at < bytes; at++)
         out[8 + at] = address[16 - bytes + at] ^ mask[at];
     return 8 + bytes;
+}
+
+static bool transaction_known(const Consent *consent, const uint8_t *transaction)
+{
+    int held = consent->taken < TRANSACTIONS ? (int)consent->taken : TRANSACTIONS;
+    for (int at = 0; at < held; at++)
+        if (!memcmp(consent->transactions[at], transaction, TRANSACTION_SIZE))
+            return true;
+    return false;
+}
+
+/* False when it was taken before: the check is then sent again, by the client or by somebody who has seen it. */
+static bool transaction_take(Consent *consent, const uint8_t *transaction)
+{
+    if (transaction_known(consent, transaction))
+        return false;
+    memcpy(consent->transactions[consent->taken % TRANSACTIONS], transaction, TRANSACTION_SIZE);
+    consent->taken++;
+    return true;
 }
 
 /* The answer to such a check (RFC 8489 sections 14.2, 14.5, 14.7); its length, at most STUN_REPLY. */

@@ -10,6 +10,8 @@ enum {
     MAX_UNKNOWN = 32,
     MAX_RTCP_SOURCES = 64,
     MAX_UFRAG = 15,
+    TRANSACTIONS = 32, /* of answered checks that are remembered: more than a minute of them */
+    TRANSACTION_SIZE = 12,
     MAX_ARRIVALS = 4096,
     FIRST_ARRIVALS = 32,
     TELL_EVERY_US = 1000000,
@@ -49,10 +51,13 @@ typedef struct {
     uint32_t delay;
 } Echo;
 
-/* The ICE credentials under which checks may be answered here; without a fragment: none. */
+/* The ICE credentials under which checks may be answered here; without a fragment: none. Whose checks were answered
+ * outlives them: a ring that begins at `taken` modulo its size. */
 typedef struct {
     HmacKey key;
     char ufrag[MAX_UFRAG + 1];
+    uint32_t taken;
+    uint8_t transactions[TRANSACTIONS][TRANSACTION_SIZE];
 } Consent;
 
 typedef struct Transport {
@@ -71,6 +76,7 @@ typedef struct Transport {
     int transport_cc_id;
     int mid_id;
     int64_t last_received_us;
+    int64_t nominated_us;
     int64_t number;
     Arrivals arrivals;
     Echo echo;

@@ -54,6 +54,19 @@ def _rtp(first: int, payload_type: int, rest: bytes) -> bytes:
     return struct.pack("!BBHII", first, payload_type, 7, 900, 1000) + rest
 
 
+def _stun_response() -> bytes:
+    message = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.RESPONSE)
+    message.attributes["XOR-MAPPED-ADDRESS"] = ("192.0.2.1", 5000)
+    message.add_message_integrity(b"password")
+    return bytes(message)
+
+
+_HELLO = bytes.fromhex(
+    "16feff 000000000000000000 30 010000240000 000000000024 fefd".replace(" ", "")
+) + bytes(34)
+"""The beginning of a ClientHello, as far as it is read."""
+
+
 def _stun() -> bytes:
     message = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
     message.attributes["USERNAME"] = "abcd:efgh"
@@ -102,6 +115,8 @@ def seeds() -> list[bytes]:
         twcc.write(feedback[0]),
         _stun(),
         _SDP,
+        _stun_response(),
+        _HELLO,
         *_UCWA,
     ]
 

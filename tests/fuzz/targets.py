@@ -19,7 +19,7 @@ from conference.api.ucwa.multipart import Part
 from conference.api.ucwa.reading import body_inputs
 from conference.errors import BadRequest, DomainError
 from schemas.descriptions import ANSWER
-from sfu import stun
+from sfu import dtls_records, stun
 from sfu.negotiation import AudioAnswer, VideoAnswer, answer_audio, answer_video
 from sfu.path import Codec, LegSpec, PacketPath, Source, TrackSpec
 from sfu.rtp import extensions, header, keyframe, rtcp, rtx, twcc, vp8
@@ -134,6 +134,17 @@ def _write_sdp(answer: VideoAnswer | AudioAnswer, lines: int) -> None:
     assert any(media.usable and media.codecs for media in again.media)
 
 
+def read_stun_response(data: bytes) -> None:
+    response = stun.parse_response(data)
+    assert isinstance(stun.authentic(response, "password"), bool)
+
+
+def read_dtls_beginning(data: bytes) -> None:
+    random = dtls_records.client_random(data)
+    assert random is None or (len(random) == 32 and random in data)
+    assert not (dtls_records.is_sealed_alert(data) and random)
+
+
 def read_json_inputs(data: bytes) -> None:
     _read_inputs(data, "application/json")
 
@@ -198,6 +209,8 @@ PARSERS: dict[str, Target] = {
     "feedback": read_feedback,
     "stun": read_stun,
     "sdp": read_sdp,
+    "stun-response": read_stun_response,
+    "dtls": read_dtls_beginning,
     "ucwa-json": read_json_inputs,
     "ucwa-xml": read_xml_inputs,
     "ucwa-batch": read_batch,

@@ -6,11 +6,13 @@ PARLEY_TWIN_PACKETS changes how many packets are played in all.
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 
 import pytest
 from native_twins import Twins
 from path_rig import rtp
+from stun_writer import signed_check
 from twin_call import Call
 
 from sfu.path import Codec, TrackSpec
@@ -61,3 +63,40 @@ def test_as_many_holes_are_kept(twins: Twins, gaps: list[int]) -> None:
         publisher.send(publisher.protects.protect(rtp(late, 0, 1000, payload_type=111)))
     twins.drain(1)
     assert len(twins.same(lambda path: path.missing()) or [0]) == 1
+
+
+def test_checks_are_answered_and_remembered_alike(twins: Twins) -> None:
+    """Attributes that are known, unknown, fixed in size, before and behind the signature; ids that come again."""
+    client, chance = twins.client(), random.Random(4)
+    transport, password = client.transport, "0123456789abcdef01234567"
+    twins.same(lambda path: path.answer_checks(transport, "ab12cd34", password))
+    kinds = [0x0001, 0x0002, 0x0009, 0x0012, 0x001C, 0x0020, 0x0024, 0x0025, 0x7FFF]
+    kinds += [0x8022, 0x8029, 0x802A, 0xC057]
+    sizes = {0x0024: 4, 0x0025: 0, 0x8029: 8, 0x802A: 8}
+    told = answered = 0
+
+    def some(most: int) -> tuple[tuple[int, bytes], ...]:
+        found = chance.sample(kinds, chance.randrange(most))
+        return tuple((kind, bytes(sizes.get(kind, 5) + (chance.random() < 0.02))) for kind in found)
+
+    for _ in range(3000):
+        transaction = chance.randrange(200).to_bytes(12, "big")
+        client.send(
+            signed_check(
+                chance.choice(["ab12cd34:x", "ab12cd34:y", "ab12cd3:x"]),
+                password,
+                attributes=some(3),
+                behind=some(3),
+                transaction=transaction,
+            )
+        )
+        before = twins.received
+        told += len(twins.drain(chance.randrange(1000)).stun)
+        answered += twins.received - before
+        at = client.socket.getsockname()
+        twins.same(lambda path: path.answered(transport, transaction))  # noqa: B023
+        twins.same(lambda path: path.heard_from_us(transport, at))  # noqa: B023
+        twins.same(lambda path: path.nominated_us(transport))
+        twins.same(lambda path: path.last_received_us(transport))
+    assert told > 500
+    assert answered > 500

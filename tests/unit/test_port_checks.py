@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from aioice import stun as aioice_stun
-from path_rig import Remote, Rig
+from path_rig import Remote, Rig, rtp
 
 from sfu import stun
 
@@ -48,6 +48,7 @@ def remote(rig: Rig) -> Remote:
         {"ICE-CONTROLLING": 5},
         {"ICE-CONTROLLING": 5, "USE-CANDIDATE": None},
         {"SOFTWARE": "a client", "ICE-CONTROLLING": 5},
+        {"ERROR-CODE": (400, "no error"), "ICE-CONTROLLING": 5},
         {},
     ],
 )
@@ -86,6 +87,53 @@ def test_also_on_a_socket_of_both_families(
     rig.close()
 
 
+def test_what_is_known_of_where_it_came_from(rig: Rig, remote: Remote) -> None:
+    other = Remote(rig.path, rig.port, number=9)
+    rig.path.close_transport(other.transport)
+    assert rig.path.heard_from_us(remote.transport, remote.address) == 0
+    remote.send_raw(check())
+    rig.drain()
+    first = rig.now_us
+    assert rig.path.heard_from_us(remote.transport, remote.address) == first
+    assert rig.path.heard_from_us(remote.transport, other.address) == 0
+    rig.path.accept(remote.transport, other.address)
+    rig.path.accept(remote.transport, remote.address)
+    assert rig.path.heard_from_us(remote.transport, remote.address) == first, "still its own"
+    other.send_raw(remote.protects.protect(rtp(1, 2, 3)))
+    rig.drain(9)
+    assert rig.path.heard_from_us(remote.transport, other.address) == rig.now_us > first
+    assert rig.path.last_received_us(remote.transport) == rig.now_us
+    assert rig.path.heard_from_us(remote.transport, remote.address) == first
+    remote.send(rtp(2, 3, 3))
+    other.send_raw(bytes([128]) + bytes(40))
+    rig.drain(9)
+    assert rig.path.heard_from_us(remote.transport, other.address) < rig.now_us, "not authentic"
+    rig.path.forget(other.address)
+    assert rig.path.heard_from_us(remote.transport, other.address) == 0
+    other.close()
+
+
+def test_a_check_that_comes_again_is_answered_and_is_no_sign_of_life(
+    rig: Rig, remote: Remote
+) -> None:
+    """Whoever has seen one can send it again; a client that got no answer does, too (RFC 8489 section 6.2.1)."""
+    remote.send_raw(check(transaction=b"the first 12"))
+    rig.drain(7)
+    heard = rig.path.last_received_us(remote.transport)
+    assert rig.path.answered(remote.transport, b"the first 12")
+    assert not rig.path.answered(remote.transport, b"the other 12")
+    remote.send_raw(check(transaction=b"the first 12"))
+    assert rig.drain(7).stun == []
+    assert len(remote.receive_raw()) == 2
+    assert rig.path.last_received_us(remote.transport) == heard < rig.now_us
+    for number in range(40):
+        remote.send_raw(check(transaction=number.to_bytes(12, "big")))
+    rig.drain(7)
+    assert not rig.path.answered(remote.transport, b"the first 12"), "forgotten: memory is bounded"
+    assert not rig.path.answered(remote.transport, (7).to_bytes(12, "big"))
+    assert all(rig.path.answered(remote.transport, n.to_bytes(12, "big")) for n in range(8, 40))
+
+
 def changed(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
@@ -98,6 +146,8 @@ def changed(data: bytes, at: int) -> bytes:
         check(username="ab12cd3:theirs"),
         check(username=UFRAG),
         check({"ICE-CONTROLLED": 5}),
+        check({"REQUESTED-TRANSPORT": 5}),
+        check({"XOR-PEER-ADDRESS": ("192.0.2.1", 5)}),
         changed(check(), 30),
         changed(check(), -1),
         check()[:-4],
