@@ -143,6 +143,15 @@ class SdpOffered(MeetingEvent, frozen=True, kw_only=True, tag="MEETING_SDP_OFFER
     sdp: str
 
 
+class ConnectionLost(MeetingEvent, frozen=True, kw_only=True, tag="MEETING_CONNECTION_LOST"):
+    """One of the user's own connections ended, or never came up; `reason` is for programs, `message` for people."""
+
+    user_id: UUID
+    connection: Literal["audio", "video", "screen", "inbound"]
+    reason: str
+    message: str
+
+
 class SubscribedStream(Wire, frozen=True, kw_only=True):
     type: Literal["video", "screen"]
     user_id: UUID
@@ -195,6 +204,7 @@ AnyMeetingEvent = (
     | AudioAnswered
     | SdpAnswered
     | SdpOffered
+    | ConnectionLost
     | ParticipantSubscribed
     | SubscriptionPaused
     | ParticipantTalking

@@ -21,6 +21,7 @@ from conference.errors import MediaFailed, NotFound, TooManyRequests
 from conference.services.changes import Applied, Clock, MeetingChanges
 from conference.services.media import MediaService
 from conference.storage import glances
+from schemas import events
 from schemas.events import (
     Event,
     MediaType,
@@ -88,15 +89,11 @@ class NoticeHandler:
                 up = media.VideoUp(user=user, epoch=notice.epoch, kind=_STREAM[kind])
                 await self._apply(notice, up)
             case ConnectionLost() as lost:
-                await self._lost(notice, lost)
+                await self._lost(entry_id, notice, lost)
             case FeedPaused() as feed_paused:
                 await self._feed_paused(entry_id, notice, feed_paused)
 
     async def _feed_paused(self, entry_id: str, notice: Notice, paused: FeedPaused) -> None:
-        async with self._pool.acquire() as conn:
-            seat = await glances.seat(conn, notice.meeting, paused.user)
-        if seat is None or seat.participant is None or seat.media_epoch != notice.epoch:
-            return
         event = SubscriptionPaused(
             sent_date=self._clock(),
             meeting_id=notice.meeting,
@@ -104,11 +101,16 @@ class NoticeHandler:
             media_type=_MEDIA_TYPE[paused.feed.kind],
             paused=paused.paused,
         )
-        await self._channels.publish(
-            uuid5(_EVENTS_OF_NOTICES, entry_id),
-            [seat.participant.queue_id],
-            _encoder.encode(event),
-        )
+        await self._tell(entry_id, notice, paused.user, event)
+
+    async def _tell(self, entry_id: str, notice: Notice, user: UUID, event: Event) -> None:
+        """The user alone, if the notice is of the connections that it has now."""
+        async with self._pool.acquire() as conn:
+            seat = await glances.seat(conn, notice.meeting, user)
+        if seat is None or seat.participant is None or seat.media_epoch != notice.epoch:
+            return
+        event_id = uuid5(_EVENTS_OF_NOTICES, entry_id)
+        await self._channels.publish(event_id, [seat.participant.queue_id], _encoder.encode(event))
 
     async def _pass_on(self, entry_id: str, notice: Notice, offered: Offered) -> None:
         """The list first, then the offer: a client shows a track once it has both."""
@@ -117,7 +119,7 @@ class NoticeHandler:
         if seat is None or seat.participant is None or seat.media_epoch != notice.epoch:
             return
         now = self._clock()
-        events: list[Event] = [
+        told: list[Event] = [
             ParticipantSubscribed(
                 sent_date=now,
                 meeting_id=notice.meeting,
@@ -135,7 +137,7 @@ class NoticeHandler:
                 sdp=offered.sdp,
             ),
         ]
-        for place, event in enumerate(events):
+        for place, event in enumerate(told):
             event_id = uuid5(_EVENTS_OF_NOTICES, f"{entry_id}/{place}")
             await self._channels.publish(
                 event_id, [seat.participant.queue_id], _encoder.encode(event)
@@ -163,7 +165,17 @@ class NoticeHandler:
         except (MediaFailed, TooManyRequests) as error:
             _log.warning("audio_not_opened", meeting=str(notice.meeting), error=error.message)
 
-    async def _lost(self, notice: Notice, lost: ConnectionLost) -> None:
+    async def _lost(self, entry_id: str, notice: Notice, lost: ConnectionLost) -> None:
+        # Who is told may be able to do something about it: a blocked port, a certificate that does not match.
+        event = events.ConnectionLost(
+            sent_date=self._clock(),
+            meeting_id=notice.meeting,
+            user_id=lost.user,
+            connection=lost.connection,
+            reason=lost.code,
+            message=lost.reason,
+        )
+        await self._tell(entry_id, notice, lost.user, event)
         if lost.connection == "inbound":
             return  # the client renews it; nobody else sees a difference
         if lost.connection == "audio":

@@ -457,6 +457,26 @@ async def test_a_lost_connection_switches_off(room: Room, worker: Worker) -> Non
     assert event["active"] is True, "the microphone was open; it is again once he is back"
 
 
+@pytest.mark.parametrize("connection", ["audio", "video", "screen", "inbound"])
+async def test_whose_connection_is_lost_is_told_why(
+    room: Room, worker: Worker, connection: sfu.Connection
+) -> None:
+    loss = sfu.Loss.WRONG_CERTIFICATE
+    await room.quiet()
+    await worker.notice(
+        room.id,
+        1,
+        sfu.ConnectionLost(
+            user=UUID(room.bob.id), connection=connection, reason=loss.value, code=loss.code
+        ),
+    )
+    event = await room.bob.until("MEETING_CONNECTION_LOST")
+    assert (event["userId"], event["connection"]) == (room.bob.id, connection)
+    assert event["reason"] == "wrong_certificate"
+    assert event["message"] == loss.value
+    assert await room.alice.seen() == [], "and nobody else: nothing of bob's was on"
+
+
 async def test_notices_of_the_past_are_dropped(room: Room, worker: Worker) -> None:
     await room.media(room.bob, type="video", enabled=True, sdp=SDP)
     await room.quiet()
