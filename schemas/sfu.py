@@ -252,7 +252,7 @@ class Loss(StrEnum):
     """Checks have come, but the handshake did not end in time."""
     HANDSHAKE_REFUSED = "DTLS handshake failed"
     """The client refused, or agreed to nothing that is spoken here."""
-    WRONG_CERTIFICATE = "the client's certificate is none of those that its description names"
+    WRONG_CERTIFICATE = "the DTLS certificate is none of those that a=fingerprint names"
     SILENT = "silent"
     """It was connected, and nothing has come for `peer_timeout`."""
     CLOSED = "closed by the client"

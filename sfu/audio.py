@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
+from schemas.sfu import Loss
 from sfu.connection import Answering, Media, new_ssrc
 from sfu.negotiation import Accepted, Published, answer_audio, extension_map, payload_type_map
 from sfu.path import LegSpec, Source, UnknownStream
@@ -19,7 +21,7 @@ from sfu.streams import Leg, Track
 class AudioListener(Protocol):
     def audio_connected(self, audio: AudioConnection) -> None: ...
 
-    def audio_lost(self, audio: AudioConnection, reason: str) -> None: ...
+    def audio_lost(self, audio: AudioConnection, reason: Loss) -> None: ...
 
     def slots_changed(self, audio: AudioConnection) -> None:
         """Its microphone or slots came or went; who is heard where has to be decided anew."""
@@ -84,11 +86,14 @@ class AudioConnection:
     # PeerOwner
 
     def peer_connected(self, peer: Peer) -> None:
+        # Under other keys than before everything begins anew.
+        self._drop_track()
+        self._drop_legs(self.slots)
         self._set_up()
         self._listener.audio_connected(self)
         self._listener.slots_changed(self)
 
-    def peer_lost(self, peer: Peer, reason: str) -> None:
+    def peer_lost(self, peer: Peer, reason: Loss) -> None:
         self.close()
         self._listener.audio_lost(self, reason)
 
@@ -141,10 +146,14 @@ class AudioConnection:
             slot.accepted = item
             dropped.discard(slot)
             kept.append(slot)
-        for slot in dropped:
+        self._drop_legs(dropped)
+        self.slots = kept
+
+    def _drop_legs(self, slots: Iterable[Slot]) -> None:
+        for slot in slots:
             if slot.leg is not None:
                 self._media.streams.remove_leg(slot.leg)
-        self.slots = kept
+                slot.leg = None
 
     def _source(self, slot: Slot, speaker: AudioConnection) -> Source | None:
         if speaker.track is None or speaker.published is None:

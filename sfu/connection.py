@@ -64,15 +64,25 @@ class Writer:
 class Answering:
     """Our end of a connection for which the client makes the offers.
 
-    A renewed offer is told apart by what changed. Same ufrag: the same connection, renegotiated. Another
-    ufrag: an ICE restart, DTLS and keys are kept (RFC 8842 section 5.5). Another certificate: a new
-    connection that takes the old one's place.
+    A renewed offer is told apart by what changed.
+
+    | fragment and password | fingerprints or role | it is |
+    |---|---|---|
+    | the same | the same | the same connection, renegotiated |
+    | both others | the same | an ICE restart; a ClientHello shows whether DTLS begins anew as well |
+    | the same, of another m-line | the same | another transport of the client's, with sockets and DTLS of its own |
+    | the same | others | a new DTLS association over the same addresses (RFC 8842 section 4) |
+    | both others | others | a new connection that takes the old one's place |
+
+    Our own fragment and password change with theirs, and only then (RFC 8839 section 4.4).
     """
 
     def __init__(self, media: Media) -> None:
         self.peer: Peer | None = None
         self._media = media
         self._setup: Setup = "passive"
+        self._tag = ""
+        """The m-line whose transport it is."""
         self._writer = Writer()
 
     @property
@@ -83,7 +93,10 @@ class Answering:
     def replaces(self, transport: RemoteTransport) -> bool:
         """Whether this offer is for a connection other than the present one."""
         peer = self.peer
-        return peer is None or peer.state == "closed" or peer.fingerprints != transport.fingerprints
+        if peer is None or peer.state == "closed":
+            return True
+        restarts = peer.restarts(transport.ufrag, transport.password)
+        return restarts and peer.fingerprints != transport.fingerprints
 
     def answer(
         self,
@@ -97,19 +110,29 @@ class Answering:
 
         A new connection's peer tells `owner`, who is not kept here: it would keep itself.
         """
-        transport = carried.transport
+        transport, now_us = carried.transport, self._media.now_us()
+        former_tag, self._tag = self._tag, (carried.group or (carried.media[0].mid,))[0]
         if self.replaces(transport):
             self.close()
-            self.peer = self._media.endpoint.open_peer(owner, self._media.now_us())
+            self.peer = self._media.endpoint.open_peer(owner, now_us)
             self._setup = our_setup(transport.setup)
-        elif self.peer and self.peer.remote_ufrag != transport.ufrag:
-            self.peer.renew_credentials()
+        elif self.peer and self.peer.restarts(transport.ufrag, transport.password):
+            self.peer.renew_credentials(now_us)
+        elif self.peer and self._tag != former_tag:
+            # Browsers do that when the m-line that carried the transport is stopped.
+            self.peer.may_begin_anew(now_us)
         assert self.peer is not None
-        self.peer.remote_ufrag = transport.ufrag
+        if transport.setup != "actpass":
+            # Left the choice, an answer keeps the roles as they are (RFC 8842 section 5.5).
+            self._setup = our_setup(transport.setup)
         local = self._media.endpoint.local(self.peer, self._setup)
-        if self.peer.state == "new":
-            self.peer.expect(transport.fingerprints, active=self._setup == "active")
-        return self._writer.write(local, sections, bundle=carried.group, mixed=mixed)
+        text = self._writer.write(local, sections, bundle=carried.group, mixed=mixed)
+        self.peer.set_remote(transport.ufrag, transport.password)
+        active = self._setup == "active"
+        self.peer.expect(
+            transport.fingerprints, active=active, tls_id=transport.tls_id, now_us=now_us
+        )
+        return text
 
     def close(self) -> None:
         if self.peer is not None:

@@ -39,7 +39,7 @@ QUEUE = 32
 """Datagrams that wait for the handshake; a flight has fewer than ten."""
 MAX_REPEATS = 32
 """Our last flight is not sent more often; in four minutes, which it may be asked for, timers run out less often."""
-MISTAKEN = Loss.WRONG_CERTIFICATE.value
+MISTAKEN = Loss.WRONG_CERTIFICATE
 _LARGEST = 1 << 14
 
 Role = Literal["client", "server"]
@@ -155,7 +155,7 @@ class Association:
     )
 
     def __init__(self, certificate: Certificate, send: Callable[[bytes], None]) -> None:
-        self.failure = "DTLS handshake failed"
+        self.failure = Loss.HANDSHAKE_REFUSED
         self._certificate = certificate
         self._send: Callable[[bytes], None] | None = send
         self._wire: _Wire | None = _Wire(send)
@@ -202,12 +202,17 @@ class Association:
             return "ended" if self._feed(self._connection, data) else "taken"
         return self._read(data)
 
-    def close(self) -> None:
-        """Say goodbye, if there is anything to say it with, and let go of who sends it, who holds this."""
+    def close(self, *, farewell: bool = True) -> None:
+        """Say goodbye, if there is anything to say it with, and let go of who sends it, who holds this.
+
+        No farewell to a client that has begun anew: it has let go of this association itself.
+        """
         connection, records = self._connection, self._records
         if self._wire is not None:
             self._wire.end()
-        if records is not None:
+        if not farewell:
+            pass
+        elif records is not None:
             self._write(dtls_records.close_notify(records))
         elif connection is not None:
             self._shut_down(connection)

@@ -1,4 +1,4 @@
-"""DTLS 1.2 after the handshake, as much of it as DTLS-SRTP needs: to be told, and to tell, that it ends. Pure.
+"""DTLS records: what begins an association, and DTLS 1.2 after the handshake, as much of it as DTLS-SRTP needs. Pure.
 
 Media goes by SRTP (RFC 5764), so what may still come are alerts, and a Finished of a client that has not got ours.
 The keys of these records are a hundred bytes; the OpenSSL object that also holds them is 80 KiB.
@@ -24,6 +24,11 @@ _DATA = Struct("!QBHH")
 """What the tag covers beside the plaintext (RFC 5246 section 6.2.3.3), in the order of TLS."""
 _WIRE_VERSION = 0xFEFD
 _ALERT, _HANDSHAKE = 21, 22
+_CLIENT_HELLO = 1
+_FRAGMENT = Struct("!BxxxxxBHxxx")
+"""Of a handshake message's header: its type, and where in it the fragment begins (RFC 6347 section 4.2.2)."""
+_RANDOM = slice(_HEADER.size + 14, _HEADER.size + 46)
+"""Of a ClientHello: behind the two headers and the version (RFC 6347 section 4.2.1)."""
 _WARNING, _FATAL = 1, 2
 _CLOSE_NOTIFY = 0
 _TAG = 16
@@ -82,6 +87,26 @@ class RecordKeys(msgspec.Struct, frozen=True):
         key_at = of_server * lengths.key
         iv_at = 2 * lengths.key + of_server * lengths.iv
         return self.block[key_at : key_at + lengths.key], self.block[iv_at : iv_at + lengths.iv]
+
+
+def client_random(datagram: bytes) -> bytes | None:
+    """Of the ClientHello that it begins with, in the clear (epoch 0); None: it begins with something else.
+
+    It tells one handshake from another: a hello that is sent again, or that brings a cookie, has the same one.
+    """
+    random = datagram[_RANDOM]
+    if len(random) < 32:
+        return None
+    kind, _, number, _ = _HEADER.unpack_from(datagram)
+    message, high, low = _FRAGMENT.unpack_from(datagram, _HEADER.size)
+    if kind != _HANDSHAKE or number >> 48 or message != _CLIENT_HELLO or high or low:
+        return None
+    return random
+
+
+def is_sealed_alert(datagram: bytes) -> bool:
+    """Whether it begins with an alert under keys: of which association, only those can tell."""
+    return datagram[:1] == bytes([_ALERT]) and datagram[3:5] not in (b"", b"\0\0")
 
 
 def ends(keys: RecordKeys, datagram: bytes) -> bool:

@@ -13,15 +13,22 @@ from typing import Protocol
 
 import structlog
 
+from schemas.sfu import Loss
 from sfu import stun
 from sfu.dtls import Certificate
+from sfu.guard import Guard
 from sfu.path import Address, Datagram, Inbound, PacketPath
 from sfu.peer import Peer, PeerOwner
+from sfu.rtp.bucket import Bucket
 from sfu.sdp.local import LocalTransport
 from sfu.sdp.remote import Setup
 
 UNKNOWN_CHECKS_PER_SECOND = 2000
 """Checks from addresses that no peer uses yet; parsing and verifying one takes about 50 µs."""
+RENEWALS_PER_SECOND = 100
+"""Handshakes of connected clients, all together; one takes about a millisecond."""
+CONNECT_TIMEOUT_US = 8_000_000
+"""Without a check for so long after both descriptions are there, a client can't reach the port."""
 CLAIM_AFTER_US = 5_000_000
 """An address that was heard from for its peer this recently is not given to another one."""
 
@@ -58,7 +65,9 @@ class Endpoint:
         self._by_transport: dict[int, Peer] = {}
         self._peers: set[Peer] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._bucket = _Bucket(UNKNOWN_CHECKS_PER_SECOND)
+        self._strangers = Bucket(UNKNOWN_CHECKS_PER_SECOND, UNKNOWN_CHECKS_PER_SECOND)
+        self._renewals = Bucket(RENEWALS_PER_SECOND, RENEWALS_PER_SECOND)
+        self._guard = Guard(self.counters)
 
     # peers
 
@@ -91,11 +100,17 @@ class Endpoint:
         }
 
     def expire(self, now_us: int, timeout_us: int) -> None:
-        """Close peers that sent nothing authentic for so long: neither a check nor a packet."""
+        """Close peers that sent nothing authentic for so long: neither a check nor a packet; or can't begin."""
         for peer in list(self._peers):
-            if now_us - self._heard_us(peer) > timeout_us:
-                self.counters["peers_expired"] += 1
-                peer.lose("silent" if peer.state == "connected" else "never connected")
+            with self._guard.over("expiry"):
+                self._expire(peer, now_us, timeout_us)
+
+    def _expire(self, peer: Peer, now_us: int, timeout_us: int) -> None:
+        if _never_began(peer, now_us) or now_us - self._heard_us(peer) > timeout_us:
+            self.counters["peers_expired"] += 1
+            peer.lose(Loss.SILENT if peer.state == "connected" else Loss.UNREACHABLE)
+        else:
+            peer.tick(now_us)
 
     async def close(self) -> None:
         """Close every peer and wait until their last words are sent."""
@@ -108,21 +123,28 @@ class Endpoint:
 
     def dispatch(self, inbound: Inbound, now_us: int) -> None:
         """Hand on what one drain of the socket left for Python."""
+        guard = self._guard
         for datagram in inbound.stun:
-            self._stun(datagram, now_us)
+            with guard.over("stun"):
+                self._stun(datagram, now_us)
         for datagram in inbound.dtls:
-            self._dtls(datagram)
+            with guard.over("dtls"):
+                self._dtls(datagram, now_us)
         if self.sink is None:
             return
         for stream in inbound.unknown:
             if peer := self._by_transport.get(stream.transport):
-                peer.owner.unknown_stream(peer, stream)
+                with guard.over("unknown_stream"):
+                    peer.owner.unknown_stream(peer, stream)
         for track in inbound.started:
-            self.sink.track_started(track)
+            with guard.over("track_started"):
+                self.sink.track_started(track)
         for track in inbound.keyframes:
-            self.sink.keyframe_seen(track, now_us)
+            with guard.over("keyframe"):
+                self.sink.keyframe_seen(track, now_us)
         for transport, compound in inbound.rtcp:
-            self.sink.rtcp_received(transport, compound, now_us)
+            with guard.over("rtcp"):
+                self.sink.rtcp_received(transport, compound, now_us)
 
     def _stun(self, datagram: Datagram, now_us: int) -> None:
         address = datagram.address
@@ -130,14 +152,26 @@ class Endpoint:
             # Nobody can be answered there, and the socket would refuse to try.
             self.counters["stun_malformed"] += 1
             return
-        if address not in self._by_address and not self._bucket.take(now_us):
+        owner = self._by_address.get(address)
+        if not (owner.checks if owner else self._strangers).take(now_us):
             self.counters["stun_rate_limited"] += 1
             return
         try:
-            check = stun.parse(datagram.data)
+            if stun.is_response(datagram.data):
+                self._response(stun.parse_response(datagram.data), owner, address, now_us)
+            else:
+                self._check(stun.parse(datagram.data), datagram, now_us)
         except ValueError:
             self.counters["stun_malformed"] += 1
-            return
+
+    def _response(
+        self, response: stun.Response, owner: Peer | None, address: Address, now_us: int
+    ) -> None:
+        if owner is None or not owner.answered(response, address, now_us):
+            self.counters["stun_unexpected_response"] += 1
+
+    def _check(self, check: stun.Check, datagram: Datagram, now_us: int) -> None:
+        address = datagram.address
         peer = self._by_ufrag.get(check.local_ufrag)
         password = peer.password_of(check.local_ufrag) if peer else None
         if peer is None or password is None:
@@ -146,15 +180,27 @@ class Endpoint:
         if not stun.authentic(check, password):
             self.counters["stun_not_authentic"] += 1
             return
+        if check.unknown:
+            self.counters["stun_unknown_attributes"] += 1
+            self.path.send(stun.unknown_attributes(check, password), address)
+            return
         if check.claims_controlled:
             self.counters["stun_role_conflicts"] += 1
             self.path.send(stun.role_conflict(check, password), address)
             return
-        if not self._claim(address, peer, now_us):
-            self.counters["stun_address_taken"] += 1
+        freshness = peer.freshness(check.transaction, address)
+        if freshness == "replayed":
+            self.counters["stun_replayed"] += 1
             return
-        self.path.send(stun.success(check, address, password), address)
-        peer.checked(address, check.local_ufrag, nominated=check.nominated, now_us=now_us)
+        if freshness == "new":
+            if not self._claim(address, peer, now_us):
+                self.counters["stun_address_taken"] += 1
+                return
+            size = len(datagram.data)
+            peer.checked(
+                address, check.local_ufrag, nominated=check.nominated, now_us=now_us, size=size
+            )
+        peer.send(stun.success(check, address, password), address)
 
     def _claim(self, address: Address, peer: Peer, now_us: int) -> bool:
         """Give the address to the peer, unless another one is alive on it.
@@ -166,18 +212,26 @@ class Endpoint:
         if owner is peer:
             return True
         if owner is not None:
-            if now_us - self._heard_us(owner) < CLAIM_AFTER_US:
+            if now_us - self._heard_at_us(owner, address) < CLAIM_AFTER_US:
                 return False
             owner.forget(address)
         self._by_address[address] = peer
         return True
 
-    def _dtls(self, datagram: Datagram) -> None:
+    def _dtls(self, datagram: Datagram, now_us: int) -> None:
         peer = self._by_address.get(datagram.address)
         if peer is None:
             self.counters["dtls_unknown_address"] += 1
-        elif not peer.dtls_received(datagram.data):
+        elif not peer.records.take(now_us):
+            self.counters["dtls_rate_limited"] += 1
+        elif not peer.dtls_received(datagram.data, datagram.address, now_us):
             self.counters["dtls_queue_full"] += 1
+
+    def _heard_at_us(self, peer: Peer, address: Address) -> int:
+        """When the peer was last heard from in a way that tells of this address: if it is proven, in any."""
+        if peer.pairs.is_proven(address):
+            return self._heard_us(peer)
+        return peer.pairs.heard_us(address)
 
     def _heard_us(self, peer: Peer) -> int:
         heard = max(peer.opened_us, peer.last_check_us)
@@ -202,12 +256,21 @@ class Endpoint:
         self._by_transport[transport] = peer
         self.counters["peers_connected"] += 1
 
+    def transport_closed(self, transport: int) -> None:
+        self._by_transport.pop(transport, None)
+        if self.sink is not None:
+            self.sink.transport_closed(transport)
+
+    def may_renew(self, now_us: int) -> bool:
+        return self._renewals.take(now_us)
+
+    def count(self, name: str) -> None:
+        self.counters[name] += 1
+
     def peer_closed(self, peer: Peer) -> None:
         self._peers.discard(peer)
         if peer.transport is not None:
-            self._by_transport.pop(peer.transport, None)
-            if self.sink is not None:
-                self.sink.transport_closed(peer.transport)
+            self.transport_closed(peer.transport)
         for ufrag in peer.ufrags:
             if self._by_ufrag.get(ufrag) is peer:
                 del self._by_ufrag[ufrag]
@@ -225,19 +288,8 @@ class Endpoint:
             log.error("peer_task_failed", error=repr(error))
 
 
-class _Bucket:
-    """A token bucket that holds one second's worth."""
-
-    def __init__(self, per_second: int) -> None:
-        self._rate = per_second
-        self._tokens = float(per_second)
-        self._filled_us = 0
-
-    def take(self, now_us: int) -> bool:
-        gained = (now_us - self._filled_us) * self._rate / 1_000_000
-        self._tokens = min(self._rate, self._tokens + gained)
-        self._filled_us = now_us
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
+def _never_began(peer: Peer, now_us: int) -> bool:
+    """Whether its checks should have come by now; before its description is there none can be expected."""
+    if peer.state != "new" or not peer.expected_us or peer.last_check_us:
+        return False
+    return now_us - peer.expected_us > CONNECT_TIMEOUT_US

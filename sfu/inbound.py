@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Protocol
 from uuid import UUID
 
-from schemas.sfu import Feed, OfferedStream
+from schemas.sfu import Feed, Loss, OfferedStream
 from sfu.connection import Media, Writer, new_ssrc
 from sfu.negotiation import Accepted, extension_map, our_setup, payload_type_map
 from sfu.path import LegSpec, Source, UnknownStream
-from sfu.peer import CLOSED_BY_CLIENT, Peer
+from sfu.peer import Peer
 from sfu.publication import Publication
 from sfu.sdp.local import bundle_of
 from sfu.sdp.remote import RemoteDescription, RemoteTransport
@@ -29,7 +29,7 @@ class InboundListener(Protocol):
         """The viewer's link does not carry the feed; or it is tried again."""
         ...
 
-    def inbound_lost(self, inbound: Inbound, reason: str) -> None: ...
+    def inbound_lost(self, inbound: Inbound, reason: Loss) -> None: ...
 
     def feeds(self) -> Mapping[Feed, Publication]:
         """The live publications of the meeting."""
@@ -73,7 +73,7 @@ class Inbound:
         elif self._offer is not None:
             self._listener.inbound_offered(self, *self._offer)
         else:
-            self._peer.renew_credentials()
+            self._peer.renew_credentials(self._media.now_us(), by_us=True)
             self._send_offer()
 
     def update(self) -> None:
@@ -101,7 +101,7 @@ class Inbound:
         if self._offer is None or now_us - self._offered_us < ANSWER_TIMEOUT_US:
             return
         if self._attempts >= OFFER_ATTEMPTS:
-            self._abandon("offer not answered")
+            self._abandon(Loss.UNANSWERED)
             return
         self._attempts += 1
         self._offered_us = now_us
@@ -123,10 +123,11 @@ class Inbound:
     # PeerOwner
 
     def peer_connected(self, peer: Peer) -> None:
+        self._drop_legs()
         self._match_legs()
 
-    def peer_lost(self, peer: Peer, reason: str) -> None:
-        if reason == CLOSED_BY_CLIENT and self._offer is not None:
+    def peer_lost(self, peer: Peer, reason: Loss) -> None:
+        if reason is Loss.CLOSED and self._offer is not None:
             # It closed the old connection and is about to answer with a new one.
             self._replace_peer(peer)
             return
@@ -147,7 +148,7 @@ class Inbound:
 
     # offers
 
-    def _abandon(self, reason: str) -> None:
+    def _abandon(self, reason: Loss) -> None:
         """Keep the subscriptions, and wait for the client to ask before offering a new connection."""
         self._abandoned = True
         self.close()
@@ -176,10 +177,11 @@ class Inbound:
         assert peer is not None
         if peer.fingerprints and peer.fingerprints != remote.fingerprints:
             peer = self._replace_peer(peer)
-        if peer.state == "new" and not peer.fingerprints:
-            # Our offers say actpass; our_setup gives the side that the client's choice leaves us.
-            active = our_setup(remote.setup) == "active"
-            peer.expect(remote.fingerprints, active=active)
+        peer.set_remote(remote.ufrag, remote.password)
+        # Our offers say actpass; our_setup gives the side that the client's choice leaves us.
+        active = our_setup(remote.setup) == "active"
+        now_us = self._media.now_us()
+        peer.expect(remote.fingerprints, active=active, tls_id=remote.tls_id, now_us=now_us)
 
     def _replace_peer(self, former: Peer) -> Peer:
         self._drop_legs()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from schemas.sfu import Feed
+from schemas.sfu import Feed, Loss
 from sfu.connection import Answering, Media
 from sfu.negotiation import Published, answer_video
 from sfu.path import Kind, TrackSpec, UnknownStream
@@ -22,7 +22,7 @@ class PublicationListener(Protocol):
         """Connected, and the first packet of its track arrived; again for each track that takes over."""
         ...
 
-    def publication_lost(self, publication: Publication, reason: str) -> None: ...
+    def publication_lost(self, publication: Publication, reason: Loss) -> None: ...
 
 
 class Publication:
@@ -75,7 +75,7 @@ class Publication:
         self._drop_track()
         self._add_track()
 
-    def peer_lost(self, peer: Peer, reason: str) -> None:
+    def peer_lost(self, peer: Peer, reason: Loss) -> None:
         self.close()
         self._listener.publication_lost(self, reason)
 

@@ -300,7 +300,7 @@ class Session:
     def audio_connected(self, audio: AudioConnection) -> None:
         self._notify(wire.AudioConnected(user=audio.user))
 
-    def audio_lost(self, audio: AudioConnection, reason: str) -> None:
+    def audio_lost(self, audio: AudioConnection, reason: wire.Loss) -> None:
         if self._audio.get(audio.user) is not audio:
             return
         del self._audio[audio.user]
@@ -330,7 +330,7 @@ class Session:
         self._notify(wire.VideoLive(user=feed.user, kind=feed.kind))
         self._feeds_changed()
 
-    def publication_lost(self, publication: Publication, reason: str) -> None:
+    def publication_lost(self, publication: Publication, reason: wire.Loss) -> None:
         feed = publication.feed
         if self._publications.get(feed) is not publication:
             return
@@ -344,7 +344,7 @@ class Session:
     def feed_paused(self, inbound: Inbound, feed: Feed, *, paused: bool) -> None:
         self._notify(wire.FeedPaused(user=inbound.user, feed=feed, paused=paused))
 
-    def inbound_lost(self, inbound: Inbound, reason: str) -> None:
+    def inbound_lost(self, inbound: Inbound, reason: wire.Loss) -> None:
         self._lost(inbound.user, "inbound", reason)
 
     def feeds(self) -> Mapping[Feed, Publication]:
@@ -355,8 +355,12 @@ class Session:
     def _feeds_changed(self) -> None:
         self._behind.update(dict.fromkeys(self._inbound))
 
-    def _lost(self, user: UUID, connection: wire.Connection, reason: str) -> None:
-        self._notify(wire.ConnectionLost(user=user, connection=connection, reason=reason))
+    def _lost(self, user: UUID, connection: wire.Connection, reason: wire.Loss) -> None:
+        self._notify(
+            wire.ConnectionLost(
+                user=user, connection=connection, reason=reason.value, code=reason.code
+            )
+        )
 
     def _follow_microphone(self, audio: AudioConnection, *, present: bool) -> bool:
         """Who can be heard is connected and not muted; whether that has changed."""

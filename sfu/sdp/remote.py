@@ -50,6 +50,8 @@ class RemoteTransport(msgspec.Struct, frozen=True, kw_only=True):
 
     ufrag: str
     password: str
+    tls_id: str | None = None
+    """Names the DTLS association; another one demands another association (RFC 8842 section 5.2)."""
     fingerprints: frozenset[Fingerprint]
     """Of one hash function; the certificate is any of those named."""
     setup: Setup
@@ -265,16 +267,20 @@ def _m_line(text: str, place: int) -> list[str]:
 
 def _transport_of(section: Section, session: Section) -> RemoteTransport | str:
     # The session's count where the m-line has none of its own: RFC 8839 section 5.4, RFC 8122 section 5.
-    ufrag, password, setup = (section.first(n) or session.first(n) for n in _TRANSPORT)
+    ufrag, password, setup, tls_id = (section.first(n) or session.first(n) for n in _TRANSPORT)
     fingerprints = section.all("fingerprint") or session.all("fingerprint")
-    return _transport(ufrag, password, setup, fingerprints)
+    return _transport(ufrag, password, setup, tls_id, fingerprints)
 
 
-_TRANSPORT = ("ice-ufrag", "ice-pwd", "setup")
+_TRANSPORT = ("ice-ufrag", "ice-pwd", "setup", "tls-id")
 
 
 def _transport(
-    ufrag: str | None, password: str | None, setup: str | None, lines: list[str]
+    ufrag: str | None,
+    password: str | None,
+    setup: str | None,
+    tls_id: str | None,
+    lines: list[str],
 ) -> RemoteTransport | str:
     """The transport, or what is wrong with it."""
     if not ufrag or not password:
@@ -291,6 +297,7 @@ def _transport(
     return RemoteTransport(
         ufrag=ufrag,
         password=password,
+        tls_id=tls_id,
         fingerprints=frozenset(fingerprints),
         setup=cast(Setup, setup),
     )

@@ -21,7 +21,7 @@ from media_rig import (
     until,
 )
 
-from schemas.sfu import AudioConnected, ConnectionLost, Failed, Loss, OfferVideo, VideoLive
+from schemas.sfu import AudioConnected, ConnectionLost, Failed, OfferVideo, VideoLive
 from sfu.worker import Worker
 
 Join = Callable[[], Participant]
@@ -96,7 +96,7 @@ async def test_a_silent_participant_is_let_go(redis_url: str) -> None:
             await controller.notice(ConnectionLost, connection="audio", within=6)
             lost = await controller.notice(ConnectionLost, connection="video", within=6)
             assert lost.user == alice.user
-            assert lost.reason == "silent"
+            assert (lost.code, lost.reason) == ("silent", "silent")
             await until(lambda: not any(worker.leftovers().values()), what="all tables empty")
         finally:
             await alice.close()
@@ -167,7 +167,8 @@ async def test_a_handshake_that_does_not_come_is_given_up(
         proxy.from_client = without_dtls  # type: ignore[method-assign]
         await alice.publish()
         lost = await controller.notice(ConnectionLost, user=alice.user)
-        assert lost.reason == "DTLS handshake timed out"
+        assert (lost.code, lost.reason) == ("handshake_unfinished", "DTLS handshake timed out")
+        assert worker.counters()["lost_handshake_unfinished"] == 1
         await until(lambda: not any(worker.leftovers().values()), what="all tables empty")
 
 
@@ -191,7 +192,9 @@ async def test_another_certificate_than_the_offered_one_is_refused(
         webrtc.RTCSessionDescriptionInit(type="answer", sdp=answer)
     )
     lost = await controller.notice(ConnectionLost, user=alice.user)
-    assert lost.reason == Loss.WRONG_CERTIFICATE
+    assert lost.code == "wrong_certificate"
+    assert "a=fingerprint" in lost.reason
+    assert worker.counters()["lost_wrong_certificate"] == 1
     assert not controller.seen(VideoLive)
     await until(lambda: not any(worker.leftovers().values()), what="all tables empty")
     connection.close()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import webrtc
-from media_rig import Camera, Controller, Participant, until
+from media_rig import Camera, Controller, Microphone, Participant, until
 
 from schemas.sfu import (
     AnswerInbound,
@@ -252,5 +252,54 @@ async def test_a_viewer_may_close_its_connection_while_an_offer_is_on_the_way(
     bob.answering = True
     bob._offers.put_nowait(offered[0])
     await bob.sees(alice.feed())
+    assert not controller.seen(ConnectionLost)
+    assert worker.leftovers()["peers"] == 2
+
+
+async def test_a_client_that_comes_back_with_its_certificate(
+    worker: Worker, controller: Controller, join: Join
+) -> None:
+    """Loaded again, or crashed: the fingerprint is the same, the association is not."""
+    alice, bob = join(), join()
+    certificate = await webrtc.RTCPeerConnection.generate_certificate("ECDSA")
+    config = webrtc.RTCConfiguration(certificates=[certificate])
+    alice.audio = webrtc.RTCPeerConnection(config)
+    alice.microphone = Microphone()
+    alice.audio.add_transceiver(alice.microphone.track)
+    await alice.join_audio()
+    await bob.join_audio(slots=1)
+    await bob.hears()
+    former, alice.audio = alice.audio, webrtc.RTCPeerConnection(config)
+    alice.audio.add_transceiver(alice.microphone.track)
+    await alice.join_audio()
+    await until(lambda: len(controller.seen(AudioConnected, user=alice.user)) == 2)
+    former.close()
+    await bob.hears()
+    await alice.hears()
+    assert worker.leftovers()["peers"] == 2
+    assert not controller.seen(ConnectionLost)
+
+
+async def test_sound_goes_on_when_the_first_transceiver_is_stopped(
+    worker: Worker, controller: Controller, join: Join
+) -> None:
+    """It carried the transport; a browser moves what is left to another one, with DTLS of its own."""
+    alice, bob = join(), join()
+    await alice.join_audio(slots=1)
+    await bob.join_audio(slots=1)
+    await alice.hears()
+    await bob.hears()
+    assert alice.audio
+    assert alice.microphone
+    alice.audio.get_transceivers()[0].stop()
+    await alice.join_audio()
+    await alice.hears(50)
+    alice.audio.add_transceiver(alice.microphone.track)
+    await alice.join_audio()
+    await alice.hears()
+    await bob.hears(50)
+    alice.audio.get_transceivers()[-1].stop()
+    await alice.join_audio()
+    await alice.hears(50)
     assert not controller.seen(ConnectionLost)
     assert worker.leftovers()["peers"] == 2

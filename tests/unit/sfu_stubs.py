@@ -37,6 +37,9 @@ class StubPath(PacketPath):
         self.accepted: set[Address] = set()
         self.selected: dict[int, Address] = {}
         self.heard_us = 0
+        self.heard_from: dict[Address, int] = {}
+        self.answered_checks: set[bytes] = set()
+        self.closed: list[int] = []
         self.holes: list[tuple[int, list[int]]] = []
         self.arrived: dict[int, list[tuple[int, int]]] = {}
         self.waiting: list[int] = []
@@ -77,10 +80,20 @@ class StubPath(PacketPath):
     def answer_checks(self, transport: int, ufrag: str, password: str) -> None:
         self.checks[transport] = ufrag, password
 
+    def answered(self, transport: int, transaction: bytes) -> bool:
+        return transaction in self.answered_checks
+
+    def nominated_us(self, transport: int) -> int:
+        return 0
+
+    def heard_from_us(self, transport: int, address: Address) -> int:
+        return self.heard_from.get(address, 0)
+
     def last_received_us(self, transport: int) -> int:
         return self.heard_us
 
     def close_transport(self, transport: int) -> None:
+        self.closed.append(transport)
         self.tracks = {n: s for n, s in self.tracks.items() if s.transport != transport}
         self.legs = {n: s for n, s in self.legs.items() if s.transport != transport}
 

@@ -7,11 +7,11 @@ import gc
 from collections.abc import Iterable
 
 import pytest
-from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate, RTCDtlsTransport
+from aiortc.rtcdtlstransport import RTCDtlsTransport
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from dtls_client import CBC, CHACHA, GCM, Client, fingerprints
 from hypothesis import given
 from hypothesis import strategies as st
-from OpenSSL import SSL
 from sfu_stubs import StubPath
 
 from sfu import dtls_records
@@ -22,69 +22,9 @@ from sfu.path import Address, Datagram, Inbound, UnknownStream
 from sfu.peer import CLOSED_BY_CLIENT, Peer
 from sfu.sdp.remote import Fingerprint
 
-GCM, CHACHA, CBC = (
-    "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "ECDHE-ECDSA-CHACHA20-POLY1305",
-    "ECDHE-ECDSA-AES128-SHA",
-)
 OURS = Certificate()
-THEIRS = RTCCertificate.generateCertificate()
 SECOND = 1_000_000
 HOME: Address = ("192.0.2.10", 5000)
-
-
-class Client:
-    """OpenSSL without a network: datagrams are handed over."""
-
-    def __init__(self, cipher: str = GCM, role: Role = "client") -> None:
-        context = THEIRS._create_ssl_context(SRTP_PROFILES)
-        context.set_cipher_list(cipher.encode())
-        self.connection = SSL.Connection(context, None)
-        if role == "client":
-            self.connection.set_connect_state()
-        else:
-            self.connection.set_accept_state()
-        self.finished = False
-
-    def takes(self, datagrams: list[bytes]) -> bytes:
-        """What it answers, if anything."""
-        for data in datagrams:
-            self.connection.bio_write(data)
-        if not self.finished:
-            try:
-                self.connection.do_handshake()
-                self.finished = True
-            except SSL.WantReadError:
-                pass
-        return self.output()
-
-    def output(self) -> bytes:
-        try:
-            return self.connection.bio_read(1 << 14)
-        except SSL.WantReadError:
-            return b""
-
-    def close(self) -> bytes:
-        self.connection.shutdown()
-        return self.output()
-
-    @property
-    def told_of_the_end(self) -> bool:
-        with pytest.raises(SSL.Error) as refused:
-            self.connection.recv(1500)
-        return isinstance(refused.value, SSL.ZeroReturnError)
-
-    async def repeats(self) -> bytes:
-        """Its flight once more, when its timer has run out."""
-        async with asyncio.timeout(10):
-            while not (flight := self.output()):
-                await asyncio.sleep(self.connection.DTLSv1_get_timeout() or 0.001)
-                self.connection.DTLSv1_handle_timeout()
-        return flight
-
-
-def fingerprints() -> frozenset[Fingerprint]:
-    return frozenset(Fingerprint(f.algorithm, f.value) for f in THEIRS.getFingerprints())
 
 
 class Line:
@@ -340,7 +280,7 @@ class Desk:
 
     async def connect(self) -> None:
         self.endpoint._claim(HOME, self.peer, self.now_us)
-        self.peer.checked(HOME, self.peer.ufrag, nominated=True, now_us=self.now_us)
+        self.peer.checked(HOME, self.peer.ufrag, nominated=True, now_us=self.now_us, size=100)
         self.peer.expect(fingerprints(), active=False)
         async with asyncio.timeout(10):
             while not (self.client.finished and self.owner.connected):
@@ -391,7 +331,7 @@ async def test_a_connected_peer_has_no_task() -> None:
 async def test_a_peer_that_is_closed_while_hands_are_shaken_leaves_no_task() -> None:
     desk = Desk()
     desk.endpoint._claim(HOME, desk.peer, desk.now_us)
-    desk.peer.checked(HOME, desk.peer.ufrag, nominated=True, now_us=desk.now_us)
+    desk.peer.checked(HOME, desk.peer.ufrag, nominated=True, now_us=desk.now_us, size=100)
     desk.peer.expect(fingerprints(), active=False)
     desk.receive(desk.client.takes([]))
     await asyncio.sleep(0)

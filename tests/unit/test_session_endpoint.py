@@ -5,6 +5,7 @@ from __future__ import annotations
 from aioice import stun as aioice_stun
 from sfu_stubs import StubPath
 
+from schemas.sfu import Loss
 from sfu.dtls import Certificate
 from sfu.endpoint import CLAIM_AFTER_US, UNKNOWN_CHECKS_PER_SECOND, Endpoint
 from sfu.path import Address, Datagram, Inbound, UnknownStream
@@ -18,12 +19,12 @@ CERTIFICATE = Certificate()
 
 class Owner:
     def __init__(self) -> None:
-        self.lost: list[str] = []
+        self.lost: list[Loss] = []
 
     def peer_connected(self, peer: Peer) -> None:
         raise AssertionError("no handshake here")
 
-    def peer_lost(self, peer: Peer, reason: str) -> None:
+    def peer_lost(self, peer: Peer, reason: Loss) -> None:
         assert peer.state == "closed"
         self.lost.append(reason)
 
@@ -199,6 +200,17 @@ def test_checks_are_left_to_the_path_while_one_pair_of_credentials_is_good() -> 
     assert desk.path.checks == {7: (peer.ufrag, peer.password)}
 
 
+def test_checks_of_a_pair_that_is_not_nominated_are_not_left_to_the_path() -> None:
+    """What it answers is not told, and the first nomination moves media."""
+    desk = Desk()
+    peer = desk.open()
+    peer.transport = 7
+    desk.check(peer)
+    assert desk.path.checks == {7: ("", "")}
+    desk.check(peer, nominate=True)
+    assert desk.path.checks == {7: (peer.ufrag, peer.password)}
+
+
 def test_silence_is_measured_from_the_last_authentic_sign() -> None:
     desk = Desk()
     peer = desk.open()
@@ -210,7 +222,7 @@ def test_silence_is_measured_from_the_last_authentic_sign() -> None:
     desk.endpoint.expire(desk.now_us + 20 * SECOND, 20 * SECOND)
     assert not desk.owner.lost
     desk.endpoint.expire(desk.now_us + 20 * SECOND + 1, 20 * SECOND)
-    assert desk.owner.lost == ["never connected"]
+    assert desk.owner.lost == [Loss.UNREACHABLE]
     assert not any(desk.endpoint.leftovers().values())
 
 
@@ -254,3 +266,24 @@ def test_a_source_without_a_port_is_nobody() -> None:
     desk = Desk()
     peer = desk.open()
     assert desk.check(peer, ("192.0.2.10", 0)) is None
+
+
+def test_an_address_that_was_never_proven_is_kept_only_while_it_is_heard_from() -> None:
+    """Else a participant could hold others' addresses by one forged check each, and live on its own."""
+    desk = Desk()
+    victim, attacker = desk.open(), desk.open()
+    desk.check(attacker, HOME, nominate=True)
+    desk.now_us += CLAIM_AFTER_US
+    desk.check(attacker, AWAY)
+    assert desk.check(victim, HOME)
+    assert victim.selected == HOME
+
+
+def test_an_address_that_was_proven_is_kept_while_its_client_lives() -> None:
+    desk = Desk()
+    victim, attacker = desk.open(), desk.open()
+    desk.check(victim, HOME, nominate=True)
+    victim.pairs.prove(HOME, desk.now_us)
+    desk.now_us += CLAIM_AFTER_US
+    desk.check(victim, AWAY)
+    assert desk.check(attacker, HOME) is None
