@@ -259,13 +259,14 @@ class Peer:
         self._associations.close(self.selected)
         self._registry.peer_closed(self)
 
-    def lose(self, reason: Loss) -> None:
-        """Close and tell the owner."""
+    def lose(self, reason: str) -> None:
+        """Close and tell the owner. The reason is a `Loss`, or the words of one."""
         if self.state == "closed":
             return
-        self.count(f"lost_{reason.code}")
+        loss = Loss(reason)
+        self.count(f"lost_{loss.code}")
         self.close()
-        self.owner.peer_lost(self, reason)
+        self.owner.peer_lost(self, loss)
 
     # what its associations ask and tell (AssociationsOwner)
 
