@@ -81,6 +81,8 @@ class Pairs:
         self, path_heard_us: Callable[[Address], int], path_nominated_us: Callable[[], int]
     ) -> None:
         self.selected: Address | None = None
+        self.calm = False
+        """Nothing is to be decided: there is one address, and it is proven."""
         self.settled = False
         """From the first association on. Before it, the handshake goes wherever the client last nominated."""
         self._pairs: dict[Address, Pair] = {}
@@ -120,6 +122,7 @@ class Pairs:
             self._nominate(pair, era, now_us)
         if not self.settled and (era or self.selected is None):
             self.selected = address
+        self._look()
         return known is None
 
     def _nominate(self, pair: Pair, era: int, now_us: int) -> None:
@@ -142,6 +145,7 @@ class Pairs:
         self._pairs.pop(address, None)
         if self.selected == address:
             self.selected = None
+        self._look()
 
     def received(self, address: Address, size: int) -> None:
         pair = self._pairs.get(address)
@@ -207,6 +211,7 @@ class Pairs:
             _lives(pair, now_us)
         pair.proven_us = now_us
         pair.transaction, pair.asked = b"", 0
+        self._look()
 
     def _holds(self, pair: Pair, now_us: int) -> bool:
         """Whether its proof is good enough to move there, or it is in use and needs none."""
@@ -220,6 +225,7 @@ class Pairs:
         """An association stands, by way of this address."""
         self.settled = True
         self.selected = address
+        self._look()
 
     def move(self, now_us: int) -> bool:
         """Whether another address is selected now."""
@@ -251,6 +257,10 @@ class Pairs:
             return False
         signs = (pair.before_us, pair.heard_us, self._path_heard_us(pair.address))
         return sum(at > silent_since for at in signs) >= 2
+
+    def _look(self) -> None:
+        one = next(iter(self._pairs.values())) if len(self._pairs) == 1 else None
+        self.calm = one is not None and one.address == self.selected and one.proven_us > 0
 
     def _nominated(self, pair: Pair) -> int:
         by_path = self._path_nominated_us() if pair.address == self.selected else 0

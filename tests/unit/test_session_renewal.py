@@ -361,6 +361,8 @@ async def test_one_datagram_that_raises_costs_the_others_nothing(
 ) -> None:
     bob = wire.client()
     await bob.connect()
+    alice.check("away")
+    await wire.settle()
 
     def raises(*arguments: object, **named: object) -> None:
         raise RuntimeError("a defect")
