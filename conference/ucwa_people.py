@@ -33,6 +33,7 @@ from conference.api.ucwa.subscriptions import (
 )
 from conference.domain.application import Application
 from conference.services.changes import Relay
+from conference.services.periodic import alone
 from conference.services.ucwa.contacts import ContactService
 from conference.services.ucwa.me import MeService
 from conference.services.ucwa.people import Directory
@@ -87,8 +88,8 @@ class People:
 
     async def sweep(self) -> None:
         """One round of what no request does."""
-        await self._presence.check()
-        await self._subscriptions.sweep()
+        await alone("presence", self._presence.check())
+        await alone("subscriptions", self._subscriptions.sweep())
 
     def _of_me(self) -> list[Endpoint]:
         return [

@@ -8,8 +8,22 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from conference.downtime import SERVER_DOWN
+from conference.errors import NotFound
 
 _log = structlog.get_logger(__name__)
+
+
+async def alone(about: object, step: Awaitable[object]) -> None:
+    """One of many that are due in a round: what it raises costs the others nothing. Servers that are down, which
+    all of them need, pass through."""
+    try:
+        await step
+    except NotFound:
+        pass  # somebody else was quicker
+    except SERVER_DOWN:
+        raise
+    except Exception:
+        _log.exception("sweep_passed_over", about=str(about))
 
 
 async def repeat(name: str, step: Callable[[], Awaitable[None]], interval: float) -> None:

@@ -11,9 +11,8 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from conference.downtime import SERVER_DOWN
-from conference.errors import NotFound
 from conference.services.meetings import MeetingService
+from conference.services.periodic import alone
 from conference.storage import glances
 
 _log = structlog.get_logger(__name__)
@@ -62,13 +61,13 @@ class Sweeper:
         spared = await self._spare(idle)
         for queue_id in idle:
             if queue_id not in spared:
-                await self._each(queue_id, self._channels.close(queue_id))
+                await alone(queue_id, self._channels.close(queue_id))
 
     async def _remove_expired(self) -> None:
         async with self._pool.acquire() as conn:
             expired = await glances.expired(conn, self._clock())
         for meeting_id in expired:
-            await self._each(meeting_id, self._service.expire(meeting_id))
+            await alone(meeting_id, self._service.expire(meeting_id))
             _log.info("meeting_expired", meeting=str(meeting_id))
 
     async def _stop_unused(self) -> None:
@@ -76,7 +75,7 @@ class Sweeper:
         async with self._pool.acquire() as conn:
             unused = await glances.unused(conn, since)
         for meeting_id in unused:
-            await self._each(meeting_id, self._service.stop_unused(meeting_id, since))
+            await alone(meeting_id, self._service.stop_unused(meeting_id, since))
             _log.info("unused_meeting_stopped", meeting=str(meeting_id))
 
     async def _drop_orphans(self) -> None:
@@ -94,17 +93,6 @@ class Sweeper:
         for meeting_id, queue_id in affected:
             of_meeting[meeting_id].append(queue_id)
         for meeting_id, gone in of_meeting.items():
-            await self._each(meeting_id, self._service.drop_channels(meeting_id, gone))
+            await alone(meeting_id, self._service.drop_channels(meeting_id, gone))
             for queue_id in gone:
                 _log.info("silent_client_left", meeting=str(meeting_id), queue=str(queue_id))
-
-    async def _each(self, about: UUID, step: Awaitable[None]) -> None:
-        """What one meeting or channel raises costs the others nothing. Servers that are down pass through."""
-        try:
-            await step
-        except NotFound:
-            pass  # someone else removed it
-        except SERVER_DOWN:
-            raise
-        except Exception:
-            _log.exception("sweep_passed_over", about=str(about))

@@ -325,3 +325,25 @@ async def test_a_stale_answer_is_only_given_to_its_user(desk: Desk, clock: Clock
         clock.pass_by(seconds)
         with pytest.raises(DomainError):
             await desk.service.get(user, application.id, fresh=False)
+
+
+async def test_one_that_can_not_be_ended_keeps_no_other_alive(desk: Desk, clock: Clock) -> None:
+    """A round ends all that are due; what it could not it tries again."""
+    stuck, other = await desk.new(PHONE), await desk.new(TABLET)
+    failing = True
+
+    async def fails(application: Application) -> None:
+        if failing and application.id == stuck.id:
+            raise RuntimeError("nobody thought of this")
+
+    desk.service.on_ended.insert(0, fails)
+    clock.pass_by(RULES.activity_idle + 1)
+    async with desk.rig.pool.acquire() as conn:
+        for application in (stuck, other):
+            await applications.bury(conn, application, Ending.INACTIVE, clock.now)
+    for _ in range(2):
+        await desk.service.sweep()
+        assert desk.ended == [other.id]
+    failing = False
+    await desk.service.sweep()
+    assert desk.ended == [other.id, stuck.id]

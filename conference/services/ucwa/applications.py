@@ -13,6 +13,7 @@ import structlog
 
 from conference.domain.application import Application, Ending, Identity, Instance, is_refused
 from conference.errors import Gone, NotFound
+from conference.services.periodic import alone
 from conference.storage.channels import Connection
 from conference.storage.ucwa import applications
 
@@ -235,13 +236,16 @@ class ApplicationService:
             )
             await applications.forget(conn, now - timedelta(seconds=self._rules.remembered))
         for application in half_ended:
-            await self._complete(application)
+            await alone(application.id, self._complete(application))
         for application in inactive:
             _log.info("ucwa_application_inactive", application=application.id)
-            await self.end(application, Ending.INACTIVE)
+            await alone(application.id, self.end(application, Ending.INACTIVE))
         for application, instance in idle:
-            if await self._drop(application, instance.instance_id, Ending.INACTIVE):
-                _log.info("ucwa_instance_idle", application=application.id)
+            await alone(application.id, self._drop_idle(application, instance))
+
+    async def _drop_idle(self, application: Application, instance: Instance) -> None:
+        if await self._drop(application, instance.instance_id, Ending.INACTIVE):
+            _log.info("ucwa_instance_idle", application=application.id)
 
     async def spare(self, queue_ids: Collection[UUID]) -> set[UUID]:
         """Those of the channels that are instances', and end by the rules of applications."""

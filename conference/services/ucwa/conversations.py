@@ -17,6 +17,7 @@ from conference.domain.conversation import Conversation, Sight
 from conference.domain.meeting import Meeting
 from conference.errors import Forbidden, NotFound
 from conference.services.meetings import MeetingService
+from conference.services.periodic import alone
 from conference.services.ucwa.roster import People, contacts_of, people_in
 from conference.storage import meetings
 from conference.storage.meetings import Connection
@@ -136,10 +137,7 @@ class ConversationService:
         async with self._pool.acquire() as conn:
             forgotten = await conversations.waiting_since(conn, waiting_since)
         for meeting_id, queue_id in forgotten:
-            try:
-                await self._meetings.time_out(meeting_id, queue_id)
-            except NotFound:
-                continue  # the meeting is gone
+            await alone(meeting_id, self._meetings.time_out(meeting_id, queue_id))
 
     # --- what leaders do ----------------------------------------------------------------------
 

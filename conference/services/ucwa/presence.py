@@ -13,6 +13,7 @@ from conference.domain import presence as rules
 from conference.domain.application import Application
 from conference.domain.presence import Preferred
 from conference.errors import Conflict
+from conference.services.periodic import alone
 from conference.services.ucwa.communications import changed
 from conference.services.ucwa.people import Directory
 from conference.services.ucwa.telling import Changing, PersonChanges
@@ -145,8 +146,11 @@ class PresenceService:
         async with self._changes.pool.acquire() as conn:
             due = await people.due(conn, self._changes.clock(), _AT_ONCE)
         for user_id in due:
-            async with self._changes.of(user_id) as change:
-                await self._refresh(change)
+            await alone(user_id, self._look_again(user_id))
+
+    async def _look_again(self, user_id: UUID) -> None:
+        async with self._changes.of(user_id) as change:
+            await self._refresh(change)
 
     async def _refresh(self, change: Changing, besides: Collection[UUID] = ()) -> None:
         """Find out what is to be shown; tell of it when that is something else."""

@@ -13,6 +13,7 @@ import msgspec
 
 from conference.domain.application import Application
 from conference.errors import Forbidden, NotFound
+from conference.services.periodic import alone
 from conference.services.ucwa.people import Directory
 from conference.services.ucwa.telling import Changing, PersonChanges
 from conference.storage.meetings import Connection
@@ -172,9 +173,9 @@ class SubscriptionService:
             ending = await subscriptions.ending(conn, now, warn_at, _AT_ONCE)
             unfollowed = await subscriptions.followings_ending(conn, now, warn_at, _AT_ONCE)
         for subscription in ending:
-            await self._end_or_warn(subscription)
+            await alone(subscription.id, self._end_or_warn(subscription))
         for following in unfollowed:
-            await self._end_following(following)
+            await alone(following.application_id, self._end_following(following))
 
     async def _end_or_warn(self, subscription: Subscription) -> None:
         async with self._changes.of(subscription.user_id) as change:
