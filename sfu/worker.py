@@ -13,6 +13,7 @@ import signal
 import time
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from uuid import uuid4
 
 import structlog
@@ -67,7 +68,8 @@ class Worker:
         host, port = sock.getsockname()[:2]
         self.id = uuid4().hex
         self.path = open_path(sock, settings.native)
-        self.candidates = announced(host, port, settings.media_announced)
+        self._announced = partial(announced, host, port, settings.media_announced)
+        self.candidates = self._announced()
         self.endpoint = Endpoint(self.path, Certificate(), self.candidates)
         self.streams = Streams(self.path)
         cname = secrets.token_hex(8)
@@ -137,6 +139,14 @@ class Worker:
         self.path.close()
         log.info("worker_stopped", worker=self.id)
 
+    def look_around(self, _now: int) -> None:
+        """Tell who comes from now on of addresses that the machine has got since, and of none that it has lost."""
+        found = self._announced()
+        if found != self.candidates:
+            self.candidates = found
+            self.endpoint.candidates = tuple(found)
+            log.info("addresses_changed", worker=self.id, media=self._media())
+
     async def registered(self) -> None:
         """Wait until meetings may be placed here."""
         await self.control.registered()
@@ -177,6 +187,7 @@ class Worker:
         ticker.every(0.1, self._hear)
         ticker.every(0.02, self.feedback.report)
         ticker.every(1.0, self._expire)
+        ticker.every(10.0, self.look_around)
         return ticker
 
     def _execute(self, command: Command) -> Result:

@@ -10,9 +10,10 @@ import sys
 
 import pytest
 
-from config.settings import THIS_MACHINE
+from config.settings import THIS_MACHINE, Settings
 from sfu import addresses
 from sfu.addresses import announced, bind
+from sfu.worker import Worker
 
 LOOPBACK = {"self 127.0.0.1", "self ::1"}
 OWN = {"self 10.9.0.1", "self fd09::1"}
@@ -118,6 +119,21 @@ def test_where_the_network_cannot_be_kept_out_it_is_loopback_alone(
 def test_a_taken_port_is_not_hidden_by_another_way_to_listen() -> None:
     with bind("0.0.0.0", 0) as holder, pytest.raises(OSError, match="in use"):
         bind(THIS_MACHINE, holder.getsockname()[1])
+
+
+async def test_a_machine_that_moves_to_another_network_is_found_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = ["192.0.2.8"]
+    monkeypatch.setattr(addresses, "get_host_addresses", lambda **_: list(own))
+    worker = Worker(Settings(media_host=THIS_MACHINE), "redis://127.0.0.1:1", 0)
+    try:
+        assert [host for host, _ in worker.endpoint.candidates] == ["192.0.2.8", "127.0.0.1"]
+        own[:] = ["198.51.100.8"]
+        worker.look_around(0)
+        assert [host for host, _ in worker.endpoint.candidates] == ["198.51.100.8", "127.0.0.1"]
+    finally:
+        await worker.close()
 
 
 def test_a_machine_without_another_address_announces_loopback(
