@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from rig_meetings import Api, Person, Worker, eventually, running_api, running_worker
 
+from conference.services.reconciler import AT_ONCE
 from schemas import sfu
 
 
@@ -129,14 +130,16 @@ async def test_a_worker_that_does_not_answer_keeps_no_other_waiting(
 
 async def test_one_order_that_fails_keeps_no_other(room: Room, worker: Worker) -> None:
     refusal = sfu.Failed(code="internal", reason="a defect")
-    failing = room.carol.user.id
 
     def reply(command: sfu.Command) -> sfu.Done | sfu.Answered | sfu.Failed:
-        body = command.body
-        return refusal if isinstance(body, sfu.RemovePeer) and body.user == failing else sfu.Done()
+        return refusal if isinstance(command.body, sfu.RemovePeer) else sfu.Done()
 
     worker.reply = reply
-    worker.held = room.holds(of(room.carol), of(room.bob, audio=True))
+    strangers = [
+        sfu.HeldUser(user=uuid4(), client=None, audio=None, video=None, screen=None)
+        for _ in range(AT_ONCE + 1)
+    ]
+    worker.held = room.holds(*strangers, of(room.bob, audio=True))
     await eventually(lambda: bool(worker.asked(sfu.SetAudio)))
 
 
@@ -162,3 +165,6 @@ async def test_an_order_that_changes_nothing_is_told_again(room: Room, worker: W
     assert (await room.alice.delete(member)).status == 404
     assert len(worker.asked(sfu.RemovePeer)) == 2
     assert (await room.bob.post(f"{room.path}/leave")).status == 403, "nor is it anybody's to ask"
+    await room.alice.put(member, {"userType": "registered"})
+    assert (await room.bob.post(f"{room.path}/leave")).status == 204, "not in, and out once more"
+    assert len(worker.asked(sfu.RemovePeer)) == 3

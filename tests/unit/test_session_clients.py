@@ -235,6 +235,7 @@ def test_a_participant_has_a_share_of_the_loop_and_the_others_have_theirs() -> N
     assert desk.ask(wire.SetAudio(user=CAROL, enabled=False)).code == "no_session"  # type: ignore[union-attr]
     desk.now_us += 60_000_000
     desk.meetings.forget_idle(desk.now_us)
+    assert len(desk.meetings._allowance) == 0, "who owes nothing takes no memory"
     assert desk.ask(unmute) == wire.Done()
     assert desk.ask(wire.RemovePeer(user=BOB)) == wire.Done()
 
@@ -262,6 +263,14 @@ def test_a_large_meeting_is_closed_a_little_at_a_time() -> None:
     users = [UUID(int=100 + number) for number in range(40)]
     for user in users:
         desk.publish(None, user)
+    desk.session._publications[wire.Feed(users[0], "video")].track_started()
+    for user in users[:10]:
+        feed = wire.Feed(users[0], "video")
+        body = wire.Subscribe(user=user, subscribe=[feed], unsubscribe=[])
+        assert desk.ask(body) == wire.Done()
+    viewers = [viewer._peer for viewer in desk.session._inbound.values() if viewer._peer]
+    assert len(viewers) == 10
+    desk.told.clear()
     close = Peer.close
 
     def slow(peer: Peer) -> None:
@@ -272,8 +281,8 @@ def test_a_large_meeting_is_closed_a_little_at_a_time() -> None:
         patch.setattr(Peer, "close", slow)
         assert desk.ask(wire.CloseMeeting()) == wire.Done()
         assert len(desk.meetings) == 0, "nobody can do anything in it any more"
-        assert desk.endpoint.peers == 80 - CLOSE_AT_ONCE_US // 500
-        for peer in list(desk.endpoint._peers)[:5]:
+        assert desk.endpoint.peers == 90 - CLOSE_AT_ONCE_US // 500
+        for peer in [*viewers, *list(desk.endpoint._peers)[:5]]:
             peer.lose("silent")
         assert desk.told == [], "who closed it knows"
         while desk.meetings.close_some(desk.now_us + 5_000):
