@@ -30,13 +30,9 @@ _WEAK = "W/"
 
 
 def matches(condition: str, etag: str) -> bool:
-    """Whether an If-Match names the tag, or any (`*`). By strong comparison: a weak tag is never the same as another
-    (RFC 9110 sections 8.8.3.2 and 13.1.1)."""
-    return any(
-        part in ("*", etag)
-        for part in map(_opaque, _parts(condition))
-        if not part.startswith(_WEAK)
-    )
+    """Whether an If-Match names the tag, or any (`*`). By strong comparison: a weak tag, whose `W/` stays, is never the
+    same as ours (RFC 9110 sections 8.8.3.2 and 13.1.1)."""
+    return any(_opaque(part) in ("*", etag) for part in _parts(condition))
 
 
 def is_known(condition: str, etag: str) -> bool:
