@@ -196,6 +196,7 @@ class Peer:
         if not stun.authentic(response, self._credentials.remote[1]):
             return False
         self.pairs.prove(address, now_us)
+        self.count("addresses_proven")
         self._go_on()
         return True
 

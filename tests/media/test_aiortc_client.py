@@ -22,6 +22,7 @@ from schemas.sfu import (
     Subscribe,
     VideoLive,
 )
+from sfu.worker import Worker
 
 
 class Picture(MediaStreamTrack):
@@ -80,7 +81,7 @@ def without_candidates(sdp: str) -> str:
 
 
 async def test_audio_and_video_both_ways(
-    controller: Controller, connect: list[RTCPeerConnection]
+    worker: Worker, controller: Controller, connect: list[RTCPeerConnection]
 ) -> None:
     from uuid import uuid4
 
@@ -121,3 +122,5 @@ async def test_audio_and_video_both_ways(
         heard = connect[1].getReceivers()[0].track
         for _ in range(5):
             assert isinstance(await heard.recv(), av.AudioFrame)
+    assert worker.counters()["addresses_proven"] >= 4, "it answers the checks that we send"
+    assert "unproven_held_back" not in worker.counters()

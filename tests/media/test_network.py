@@ -77,6 +77,8 @@ async def test_a_changed_address_is_followed(
         await bob.sees(alice.feed(), 10, within=10)
         await bob.hears(within=10)
         await until(lambda: not before & {peer.selected for peer in worker.endpoint._peers})
+        assert worker.counters()["addresses_proven"] >= 2 * len(before), "old ones and new ones"
+        assert worker.counters()["addresses_changed"] == len(before)
         assert not controller.seen(ConnectionLost)
 
 
