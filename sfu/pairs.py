@@ -17,7 +17,7 @@ nothing moves there (RFC 8445 section 19.5.1).
 | any other | the selected one has been silent for `SILENCE_US`, and the other has shown twice since that it lives |
 
 Each move of the last minute doubles the number and the silence that are asked for: two pairs that are nominated by
-turns, or a link that comes and goes, do not make it flap.
+turns move it once, and a link that comes and goes does not make it flap.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from sfu.path import Address
 
 AMPLIFICATION = 3
 SILENCE_US = 2_000_000
-IN_A_ROW = 2
+IN_A_ROW = 1
+"""Nominations of another pair that are enough for the first move in a minute."""
 PROOF_HOLDS_US = 30_000_000
 """An address that is not in use has to be proven anew after so long, as consent has (RFC 7675 section 5.1)."""
 RESTLESS_US = 10_000_000

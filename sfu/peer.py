@@ -383,7 +383,9 @@ class Peer:
         address, known = attempt.address, self.addresses
         if address is not None and attempt.proves(address):
             self.pairs.prove(address, self._now_us)
-        for at in (address, self.selected):
+        # The first time the client has had its choice; a later handshake shows where it is now.
+        order = (address, self.selected) if self.pairs.settled else (self.selected, address)
+        for at in order:
             if at is not None and self.pairs.is_proven(at):
                 return at
         return attempt.first if attempt.first in known else None

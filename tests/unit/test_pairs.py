@@ -108,19 +108,20 @@ def test_a_client_that_nominates_another_pair_is_followed() -> None:
     client = Client()
     client.wait(0.1)
     client.check(AWAY, era=1)
-    client.prove(AWAY)
-    client.check(HOME)
     assert client.pairs.selected == HOME
-    client.wait(0.1)
-    client.check(AWAY, era=1)
-    assert client.pairs.selected == AWAY, "and HOME, though it lives, was not nominated again"
+    client.prove(AWAY)
+    assert client.pairs.selected == AWAY
+    for number in range(3):
+        client.check(AWAY)
+        client.wait(0.1)
+        client.check(HOME, era=1)
+        assert client.pairs.selected == (HOME if number else AWAY), "twice in a row, the next time"
 
 
-@pytest.mark.parametrize("era", [0, 1])
-def test_another_pair_takes_over_when_the_old_one_is_silent(era: int) -> None:
+def test_another_pair_takes_over_when_the_old_one_is_silent() -> None:
     client = Client()
     client.wait(0.1)
-    client.check(AWAY, era)
+    client.check(AWAY)
     client.prove(AWAY)
     client.wait(SILENCE_US / SECOND - 0.2)
     client.check(AWAY)
