@@ -6,6 +6,7 @@ Fixtures and tests share one event loop, because the browser lives longer than a
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -16,6 +17,9 @@ import pytest
 import pytest_asyncio
 from browser_rig import ARTIFACTS, CHROMIUM_FLAGS, Host, Meeting, Parley
 from playwright.async_api import Browser, async_playwright
+
+# A worker without the rest, as the media tests have it.
+sys.path.insert(0, str(Path(__file__).parents[1] / "media"))
 
 
 @pytest.fixture(scope="session")
