@@ -198,6 +198,19 @@ async def test_a_handshake_proves_only_the_address_that_it_went_by(wire: Wire) -
         await wire.wait(2)
 
 
+async def test_a_question_that_was_lost_is_asked_again_without_another_check(
+    wire: Wire, alice: IceClient
+) -> None:
+    alice.answering = False
+    wire.now_us += 1000
+    alice.check("away", nominate=True)
+    await wire.settle()
+    alice.answering = True
+    await wire.wait(2)
+    assert len(alice.at["away"].requests) == 2
+    assert alice.media_goes_to() == {"away"}
+
+
 async def test_an_ice_restart_takes_media_along_at_once(wire: Wire, alice: IceClient) -> None:
     alice.check("home", nominate=True)
     alice.peer.renew_credentials(wire.now_us)
