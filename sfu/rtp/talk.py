@@ -18,12 +18,22 @@ QUIET_WINDOWS = 3
 
 SILENT = 127
 
-ASSUMED = 60
-"""The level of sound of which no level is told (RFC 6464 is an extension that a client need not have): speech, and
-softer than most, so that it is heard before silence and gives way to a voice that is known to be one."""
+ASSUMED = 58
+"""The loudest that sound without a level is taken for (RFC 6464 is an extension that a client need not have): speech,
+but softer than most, so that it gives way to a voice that is known to be one."""
 
 QUIET_OCTETS = 10
 """A payload no larger holds no sound: discontinuous transmission and silence in Opus (RFC 6716 section 2.1.9)."""
+
+
+def assumed(octets: int) -> int:
+    """The level of a payload of this size. Opus spends more on a voice than on a silent room.
+
+    libwebrtc's silence is 35 octets and its speech 80 and more; from 57 on it counts as speech (THRESHOLD).
+    """
+    if octets <= QUIET_OCTETS:
+        return SILENT
+    return max(ASSUMED, 117 - 23 * octets // 25)
 
 
 def heard(levels: Levels | None) -> tuple[int, int]:
@@ -32,8 +42,7 @@ def heard(levels: Levels | None) -> tuple[int, int]:
         return 0, 0
     if levels.count or not levels.bare:
         return levels.count, levels.total
-    level = ASSUMED if levels.bare_octets > QUIET_OCTETS * levels.bare else SILENT
-    return levels.bare, levels.bare * level
+    return levels.bare, levels.bare * assumed(levels.bare_octets // levels.bare)
 
 
 class TalkingDetector:

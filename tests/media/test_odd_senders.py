@@ -89,6 +89,7 @@ async def test_a_picture_goes_on_under_another_ssrc(
     for step in (1, 2):
         sender._ssrc += step
         ssrc = sender._ssrc
+        sender.transport._rtp_router.register_sender(sender, ssrc=ssrc)  # else it hears no PLI
         await until(
             lambda ssrc=ssrc: [t.ssrc for t in worker.streams._tracks.values()] == [ssrc]  # type: ignore[misc]
         )

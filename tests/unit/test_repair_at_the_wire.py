@@ -161,6 +161,7 @@ def test_who_loses_a_third_is_paused_and_shown_again(stage: Stage) -> None:
     stage.bob.receive_raw()
     for _ in range(100):
         stage.show()
+        stage.asks(stage.number - 400, stage.number)
     assert stage.hears(stage.bob) == 0
     for _ in range(200):
         stage.show()

@@ -15,6 +15,7 @@ from sfu.path import Codec, Kind, LegSpec, Source, TrackSpec, UnknownStream
 from sfu.publication import learn
 from sfu.rtp import rtx
 from sfu.rtp.succession import APART_US, SILENT_US, Part, Succession, part_of
+from sfu.rtp.unknown import MAX_UNKNOWN, UnknownStreams
 from sfu.sdp.codecs import OPUS, VP8
 from sfu.streams import Streams
 
@@ -305,3 +306,12 @@ def test_paused_viewers_stay_paused_when_the_ssrc_changes() -> None:
     assert leg.source == Source(track=track.number, payload_types={96: 96})
     streams.pause(leg, paused=False, now_us=0)
     assert path.sources[leg.number] == leg.source
+
+
+def test_former_ssrcs_make_room_for_each_other_in_order() -> None:
+    unknown = UnknownStreams()
+    made = [unknown.retire(ssrc, 0) for ssrc in range(MAX_UNKNOWN + 8)]
+    assert made == [None] * MAX_UNKNOWN + list(range(8))
+    assert not unknown.has_room(999)
+    assert unknown.has_room(MAX_UNKNOWN + 7)
+    assert unknown.tell(MAX_UNKNOWN + 7, 0), "it may take over again"

@@ -11,6 +11,7 @@ from sfu.rtp.talk import (
     THRESHOLD,
     Loudness,
     TalkingDetector,
+    assumed,
     choose,
     heard,
     rank,
@@ -115,6 +116,7 @@ def test_a_pause_does_not_lose_the_slot() -> None:
         (5, 200, 0, 0, (5, 200)),
         (5, 200, 5, 500, (5, 200)),  # what is told holds
         (0, 0, 5, 400, (5, 5 * ASSUMED)),  # speech
+        (0, 0, 5, 175, (5, 5 * 85)),  # a silent room, as libwebrtc sends it
         (0, 0, 5, 15, (5, 5 * SILENT)),  # silence, in three bytes each
         (0, 0, 1, 1, (1, SILENT)),
         (0, 0, 0, 0, (0, 0)),
@@ -130,13 +132,21 @@ def test_sound_without_a_level_counts_as_something(
     assert heard(None) == (0, 0)
 
 
+def test_the_larger_the_louder() -> None:
+    levels = [assumed(octets) for octets in range(1_500)]
+    assert levels == sorted(levels, reverse=True)
+    assert set(levels[:11]) == {SILENT}
+    assert next(octets for octets, level in enumerate(levels) if level <= THRESHOLD) == 57
+    assert min(levels) == ASSUMED
+
+
 def test_what_is_assumed_is_speech_and_gives_way_to_a_voice() -> None:
-    detector, assumed, voice, silence = TalkingDetector(), Loudness(), Loudness(), Loudness()
+    detector, bare, voice, silence = TalkingDetector(), Loudness(), Loudness(), Loudness()
     assert detector.hear(10, 10 * ASSUMED, 1) is True
     for _ in range(50):
-        assumed.hear(5, 5 * ASSUMED)
+        bare.hear(5, 5 * ASSUMED)
         voice.hear(5, 5 * 35)
         silence.hear(5, 5 * 100)
-    values = {"assumed": assumed.value, "voice": voice.value, "silence": silence.value}
+    values = {"assumed": bare.value, "voice": voice.value, "silence": silence.value}
     assert choose(["assumed"], rank(values, 3), values) == ["voice"]
     assert choose(["silence"], ["assumed"], values) == ["assumed"]

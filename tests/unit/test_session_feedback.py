@@ -495,3 +495,13 @@ def test_a_listener_that_breaks_costs_the_next_one_nothing(desk: Desk) -> None:
         desk.feedback.track_started(track.number)
     assert desk.listener.started == 1
     assert desk.feedback.counters["track_failed"] == 1
+
+
+def test_asking_late_for_a_paused_picture_pauses_no_other(desk: Desk) -> None:
+    other = desk.add_leg(2002)
+    desk.path.sending[other.number] = send_stats(recent_octets=10)
+    for step in range(250):
+        desk.path.sending[desk.leg.number] = send_stats(packets=3 * step)
+        desk.take(nack(2 * step, 2 * step + 1), now_us=step * 20_000)
+    assert desk.leg.paused
+    assert not other.paused

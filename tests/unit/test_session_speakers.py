@@ -130,12 +130,13 @@ def test_listeners_without_slots() -> None:
     assert room.slots(ALICE, []) == []
 
 
-def test_who_tells_no_level_is_heard_when_it_speaks() -> None:
+@pytest.mark.parametrize("quiet", [3, 35])
+def test_who_tells_no_level_is_heard_when_it_speaks(quiet: int) -> None:
     """Three with one slot each: the first is silent, the second talks, the third hears the second."""
     room = Room(ALICE, BOB, CAROL)
     assert room.slots(CAROL, [None]) == [ALICE]
-    assert room.hear_bare(5, alice=3, bob=80, carol=3) == [(BOB, True)]
+    assert room.hear_bare(5, alice=quiet, bob=80, carol=quiet) == [(BOB, True)]
     assert room.slots(CAROL, [ALICE]) == [BOB]
     assert room.slots(ALICE, [BOB]) == [BOB]
-    assert room.hear_bare(40, alice=80, bob=3, carol=3) == [(ALICE, True), (BOB, False)]
+    assert room.hear_bare(40, alice=80, bob=quiet, carol=quiet) == [(ALICE, True), (BOB, False)]
     assert room.slots(CAROL, [BOB]) == [ALICE]
