@@ -31,7 +31,6 @@ REQUEST_ID = web.RequestKey("request_id", str)
 _REQUEST_ID_HEADER = "X-Request-Id"
 _HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:\[\]-]{1,300}")
 """Of RFC 3986 section 3.2.2, without percent signs, and with a port."""
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 _log = structlog.get_logger(__name__)
@@ -99,8 +98,6 @@ class Gate:
         cookie is looked at: it may be old, and whoever opens a page did not add it."""
         path = self._spelled(request.path)
         _require_host(request, alone=path in self._open_paths)
-        if not _is_text(path):
-            raise errors.NotFound("there is nothing at this address")
         if path in self._unasked:
             return await handler(request)
         is_open = self._is_open(path)
@@ -164,11 +161,6 @@ def _require_host(request: web.Request, *, alone: bool) -> None:
         return
     if len(hosts) != 1 or not _is_host(hosts[0]):
         raise errors.BadRequest("the request needs one header Host, with a host", code="bad_host")
-
-
-def _is_text(path: str) -> bool:
-    """Text that can be kept and written: nothing has a name with NUL, or with bytes that are no UTF-8."""
-    return "\0" not in path and not _SURROGATE.search(path)
 
 
 @lru_cache(maxsize=256)

@@ -127,10 +127,14 @@ class MeetingService:
         return found
 
     async def invited(self, join_code: str) -> PublicMeeting:
+        if not set(join_code) <= set(
+            _CODE_ALPHABET
+        ):  # the database has no word for all that an address may hold
+            raise _no_such_code()
         async with self._pool.acquire() as conn:
             found = await glances.by_join_code(conn, join_code)
         if found is None:
-            raise NotFound("no meeting has this join code", code="no_such_code")
+            raise _no_such_code()
         return found
 
     # --- running ------------------------------------------------------------------------------
@@ -244,6 +248,10 @@ class MeetingService:
             conn.transaction(isolation="repeatable_read", readonly=True),
         ):
             yield conn
+
+
+def _no_such_code() -> NotFound:
+    return NotFound("no meeting has this join code", code="no_such_code")
 
 
 async def _refuse_second(conn: Connection, by: UUID, meeting: Meeting) -> None:
