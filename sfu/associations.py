@@ -85,7 +85,7 @@ class Associations:
     ) -> None:
         """The client's certificate must match. As a client we send the first flight.
 
-        Other fingerprints, another role or another `tls-id` demand a new association (RFC 8842 section 4).
+        Other fingerprints, another role or another `tls-id` demand a new association (RFC 8842 section 3).
         """
         former, present = self._expected, (fingerprints, role, tls_id)
         self.fingerprints, self._role, self._expected = fingerprints, role, present

@@ -71,7 +71,7 @@ class Answering:
     | the same | the same | the same connection, renegotiated |
     | both others | the same | an ICE restart; a ClientHello shows whether DTLS begins anew as well |
     | the same, of another m-line | the same | another transport of the client's, with sockets and DTLS of its own |
-    | the same | others | a new DTLS association over the same addresses (RFC 8842 section 4) |
+    | the same | others | a new DTLS association over the same addresses (RFC 8842 section 3) |
     | both others | others | a new connection that takes the old one's place |
 
     Our own fragment and password change with theirs, and only then (RFC 8839 section 4.4).

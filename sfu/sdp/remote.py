@@ -51,7 +51,7 @@ class RemoteTransport(msgspec.Struct, frozen=True, kw_only=True):
     ufrag: str
     password: str
     tls_id: str | None = None
-    """Names the DTLS association; another one demands another association (RFC 8842 section 5.2)."""
+    """Names the DTLS association; another one demands another association (RFC 8842 section 4)."""
     fingerprints: frozenset[Fingerprint]
     """Of one hash function; the certificate is any of those named."""
     setup: Setup

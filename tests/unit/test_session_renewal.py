@@ -246,7 +246,7 @@ async def test_long_after_a_restart_an_end_is_an_end(wire: Wire, alice: IceClien
 async def test_another_certificate_in_the_description_is_expected_of_the_next_hello(
     wire: Wire, alice: IceClient
 ) -> None:
-    """RFC 8842 section 4: the addresses stay, the association is another one."""
+    """RFC 8842 section 3: the addresses stay, the association is another one."""
     another = RTCCertificate.generateCertificate()
     alice.describe(certificate=another)
     await wire.settle()
