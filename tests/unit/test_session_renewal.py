@@ -220,6 +220,32 @@ async def test_whoever_restarts_ice_may_end_the_former_association_first(
     assert alice.media_goes_to() == {"elsewhere"}
 
 
+async def test_while_an_offer_of_ours_is_unanswered_nothing_begins_anew(
+    wire: Wire, alice: IceClient
+) -> None:
+    """The answer may name another certificate; a hello is sent again until it is heeded."""
+    alice.peer.renew_credentials(wire.now_us, by_us=True)
+    alice.dtls = Client()
+    hello = alice.dtls.takes([])
+    alice.send("home", hello)
+    await wire.settle()
+    assert wire.count("dtls_hellos_refused") == 1
+    assert wire.count("dtls_renewals") == 0
+    alice.describe()
+    alice.send("home", hello)
+    await connected_again(wire, alice)
+
+
+async def test_whoever_ends_its_association_instead_of_answering_is_lost(
+    wire: Wire, alice: IceClient
+) -> None:
+    alice.peer.renew_credentials(wire.now_us, by_us=True)
+    assert alice.dtls
+    alice.send("home", alice.dtls.close())
+    await wire.settle()
+    assert alice.owner.lost == [Loss.CLOSED]
+
+
 async def test_so_may_whoever_moves_to_another_m_line(wire: Wire, alice: IceClient) -> None:
     """With the same credentials: Chromium's new transport takes over the former one's."""
     assert alice.dtls
