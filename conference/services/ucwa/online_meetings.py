@@ -277,8 +277,8 @@ class OnlineMeetingService:
         door = door_of(wishes, defaults, organizer, self._site.domain)
         former = Door(
             access_level=door.access_level,
-            leaders=tuple(sip.address(uri) for uri in current.leaders),
-            attendees=tuple(sip.address(uri) for uri in current.attendees),
+            leaders=tuple(uri.removeprefix("sip:") for uri in current.leaders),
+            attendees=tuple(uri.removeprefix("sip:") for uri in current.attendees),
         )
         led, attended = await self._known(conn, former)
         leaders, attendees = await self._known(conn, door)

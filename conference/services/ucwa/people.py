@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from conference.domain import sip
-from conference.errors import BadRequest, NotFound
+from conference.errors import NotFound
 from conference.storage import users
 from conference.storage.meetings import Connection
 from conference.storage.users import Card
@@ -76,14 +76,6 @@ class Directory:
             return None
         card = await users.card(conn, viewer)
         return card.user.org if card else ""
-
-
-def address_in(uri: str) -> str:
-    """Raises BadRequest for what is no SIP URI."""
-    try:
-        return sip.address(uri)
-    except ValueError as error:
-        raise BadRequest(str(error), code="ParameterValidationFailure") from None
 
 
 def _nobody() -> NotFound:
