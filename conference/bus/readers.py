@@ -103,9 +103,12 @@ class Readers:
     async def _keep_present(self) -> None:
         while True:
             await asyncio.sleep(self._touch_interval)
-            for reader in [reader for reader in self._readers.values() if reader.is_gone()]:
-                reader.end()
-            waiting = list(self._readers.values())
+            waiting: list[Reader] = []
+            for reader in list(self._readers.values()):
+                if reader.is_gone():
+                    reader.end()  # it goes by itself, in a moment, and is not present meanwhile
+                else:
+                    waiting.append(reader)
             for start in range(0, len(waiting), _TOUCHED_AT_ONCE):
                 await self._touch(waiting[start : start + _TOUCHED_AT_ONCE])
 

@@ -85,9 +85,10 @@ class Parley:
         ARTIFACTS.mkdir(exist_ok=True)
         (ARTIFACTS / "browser-up.log").write_bytes(self._log.read_bytes())
 
-    def token(self, name: str) -> str:
-        now = datetime.now(UTC)
-        return issue(SECRET, user=user_named(name), now=now, lifetime=timedelta(hours=1))
+    def token(self, name: str, display: str | None = None) -> str:
+        """`display`: a name other than alice's Alice."""
+        user, now = user_named(name, display=display), datetime.now(UTC)
+        return issue(SECRET, user=user, now=now, lifetime=timedelta(hours=1))
 
     def worker_of(self, meeting_id: str) -> int:
         """The process id of the worker that took the meeting last."""
@@ -246,12 +247,14 @@ class Host:
     browser: Browser
     stack: AsyncExitStack
 
-    async def invite(self, name: str, meeting: Meeting, **context: Any) -> Person:
+    async def invite(
+        self, name: str, meeting: Meeting, display: str | None = None, **context: Any
+    ) -> Person:
         options = {"viewport": {"width": 1180, "height": 740}, **context}
         made = await self.browser.new_context(**options)
         self.stack.push_async_callback(made.close)
         page = await made.new_page()
-        token = self.parley.token(name)
+        token = self.parley.token(name, display)
         link = f"{self.parley.address}/join/{meeting.code}#token={token}"
         return Person(name, str(user_named(name).id), link, made, page, note_errors(page))
 

@@ -91,7 +91,7 @@ async def test_members_wait_for_the_start_and_come_in_by_themselves(
         assert response.status == 200
     await bob.page.wait_for_selector(".room")
     await members_only.delete()
-    await expect(bob.page.get_by_role("heading", name="The meeting has ended")).to_be_visible()
+    await expect(bob.page.get_by_role("heading", name="This meeting was deleted")).to_be_visible()
 
 
 async def test_everything_works_by_keyboard(host: Host, meeting: Meeting) -> None:

@@ -20,4 +20,6 @@ function main() {
 addEventListener("hashchange", () => {
   if (location.hash.startsWith("#token=")) location.reload();
 });
+// A page brought back from the browser's cache has closed what it followed.
+addEventListener("pageshow", (event) => event.persisted && location.reload());
 main();

@@ -13,6 +13,7 @@
  * meeting.microphone = microphoneTrack;                 // from getUserMedia; null: listen only
  * await meeting.enter({ audio: true });                 // joins, or waits to be let in
  * await meeting.publish("video", cameraTrack);
+ * addEventListener("pagehide", () => meeting.going());   // a reload comes back as the same person
  * await meeting.leave();
  * ```
  *

@@ -1,4 +1,5 @@
-import { copy, confirmed, h, icon, show, toast } from "../ui/dom.js";
+import { copy, confirmed, h, icon, person, show, toast } from "../ui/dom.js";
+import { Follower } from "../ui/follower.js";
 import { page } from "../ui/frame.js";
 import { forgetToken } from "../ui/identity.js";
 
@@ -8,20 +9,21 @@ import { forgetToken } from "../ui/identity.js";
  */
 export async function homePage(api) {
   document.title = "Parley";
-  const list = h("div", { "aria-live": "polite" }, h("p", { class: "muted" }, "Loading…"));
+  const list = h("div", {}, h("p", { class: "muted" }, "Loading…"));
   const reload = () => fill(list, api, reload);
-  const greeting = api.userName ? `Hello, ${api.userName}` : "Hello";
+  const greeting = api.userName ? ["Hello, ", person(api.userName)] : ["Hello"];
   show(
     page(
       h(
         "main",
         { class: "column" },
-        h("h1", {}, greeting),
+        h("h1", {}, ...greeting),
         creationForm(api, reload),
         h("section", { "aria-label": "Your meetings" }, h("h2", {}, "Your meetings"), list),
       ),
     ),
   );
+  await new Follower(api, reload).open();
   await reload();
 }
 
@@ -29,7 +31,9 @@ async function fill(list, api, reload) {
   try {
     const meetings = await api.meetings();
     meetings.sort((a, b) => Number(b.active) - Number(a.active) || b.createdAt.localeCompare(a.createdAt));
+    const focused = list.contains(document.activeElement) && document.activeElement.dataset.key;
     list.replaceChildren(meetings.length ? meetingList(meetings, api, reload) : emptyList());
+    if (focused) list.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
   } catch (error) {
     list.replaceChildren(complaint(error, reload));
   }
@@ -67,10 +71,21 @@ function meetingList(meetings, api, reload) {
 function entry(meeting, api, reload) {
   const path = `/join/${meeting.joinCode}`;
   const link = new URL(path, location.origin).href;
-  const copyButton = h("button", { type: "button", class: "compact" }, icon("link"), "Copy link");
+  const copyButton = h(
+    "button",
+    {
+      type: "button",
+      class: "compact",
+      "data-key": `copy ${meeting.id}`,
+      "aria-label": `Copy link of ${meeting.name}`,
+    },
+    icon("link"),
+    "Copy link",
+  );
   copyButton.addEventListener("click", () => copy(link, copyButton));
   const remove = async () => {
-    const sure = await confirmed(`Delete “${meeting.name}”?`, "Its link will no longer work.", "Delete");
+    const end = meeting.active ? "Whoever is in it is taken out, and its link" : "Its link";
+    const sure = await confirmed(`Delete “${meeting.name}”?`, `${end} will no longer work.`, "Delete");
     if (!sure) return;
     await api.remove(meeting.id).catch((error) => toast(error.message));
     await reload();
@@ -81,24 +96,34 @@ function entry(meeting, api, reload) {
     h(
       "div",
       { class: "what" },
-      h("strong", {}, meeting.name),
+      h("strong", { dir: "auto" }, meeting.name),
       h("span", { class: "muted small" }, describe(meeting)),
     ),
-    h("span", { class: meeting.active ? "chip live" : "chip" }, meeting.active ? "Running" : "Not started"),
-    copyButton,
-    h("a", { class: "button compact primary", href: path, "aria-label": `Open ${meeting.name}` }, "Open"),
+    h("div", { class: "chips" }, ...chips(meeting)),
     h(
-      "button",
-      {
-        type: "button",
-        class: "compact quiet round",
-        "aria-label": `Delete ${meeting.name}`,
-        title: "Delete",
-        onclick: remove,
-      },
-      icon("close"),
+      "div",
+      { class: "buttons" },
+      meeting.userType === "moderator" && deleteButton(meeting, remove),
+      copyButton,
+      wayIn(meeting, path),
     ),
   );
+}
+
+function chips({ active, waiting }) {
+  const state = h("span", { class: active ? "chip live" : "chip" }, active ? "Running" : "Not started");
+  return [state, waiting > 0 && h("span", { class: "chip trouble" }, `${waiting} waiting`)].filter(Boolean);
+}
+
+function wayIn({ id, active, name }, path) {
+  const word = active ? "Join" : "Open";
+  const attributes = { href: path, "data-key": `open ${id}`, "aria-label": `${word} ${name}` };
+  return h("a", { class: active ? "button compact primary" : "button compact", ...attributes }, word);
+}
+
+function deleteButton({ id, name }, onclick) {
+  const attributes = { type: "button", "data-key": `delete ${id}`, "aria-label": `Delete ${name}` };
+  return h("button", { class: "compact quiet", ...attributes, onclick }, "Delete");
 }
 
 function describe(meeting) {

@@ -1,5 +1,5 @@
 import { Meeting } from "../parley.js";
-import { h, show, toast } from "../ui/dom.js";
+import { h, person, show, toast } from "../ui/dom.js";
 import { Devices } from "../ui/devices.js";
 import { messagePage } from "../ui/frame.js";
 import { keepReturn, pendingReturn } from "../ui/identity.js";
@@ -35,7 +35,14 @@ export async function joinPage(api, code) {
 
 async function lobby(visit) {
   visit.devices = new Devices();
-  await enter(visit, await lobbyPage(visit));
+  let wish;
+  try {
+    wish = await lobbyPage(visit);
+  } catch (error) {
+    visit.devices.release();
+    return show(unavailable(error, () => lobby(visit)));
+  }
+  await enter(visit, wish);
 }
 
 /**
@@ -50,6 +57,7 @@ async function enter(visit, wish) {
   for (const type of ["online", "offline"]) {
     addEventListener(type, () => meeting.wake(), { signal: over.signal });
   }
+  addEventListener("pagehide", () => meeting.going(), { signal: over.signal });
   let room = null;
   const render = () => {
     remember(visit, meeting, wish);
@@ -57,6 +65,7 @@ async function enter(visit, wish) {
     if (meeting.state === "ended") over.abort();
   };
   meeting.addEventListener("state", render);
+  meeting.addEventListener("moderated", () => meeting.state === "waiting" && render());
   meeting.addEventListener("self", () => remember(visit, meeting, wish));
   visit.devices.addEventListener("change", () => remember(visit, meeting, wish));
   const audio = wish.audio && (await visit.devices.open("microphone")) !== null;
@@ -107,10 +116,7 @@ const VIEWS = {
       emblem: "door",
       mood: "waiting",
       title: "Waiting to be let in",
-      text: [
-        `A moderator of “${visit.name}” has been told that you are here.`,
-        "You come in by yourself once you are admitted.",
-      ],
+      text: waitingText(visit, meeting),
       actions: [h("button", { onclick: () => meeting.leave() }, "Stop waiting")],
     }),
   inactive: (visit, meeting) =>
@@ -127,6 +133,15 @@ const VIEWS = {
   ended: (visit, meeting) => farewell(visit, meeting),
 };
 
+function waitingText({ name }, { moderated, lost }) {
+  const again = lost && "You were away for too long, so a moderator has to let you in again.";
+  const who = moderated
+    ? ["A moderator of “", person(name), "” has been told that you are here."]
+    : ["No moderator of “", person(name), "” is in the meeting right now. You keep your place in the line."];
+  const told = h("p", { class: "muted", role: "status" }, ...who);
+  return [again, told, "You come in by yourself once you are admitted."].filter(Boolean);
+}
+
 function startButton(meeting) {
   const start = () => meeting.start().catch((error) => toast(error.message));
   return h("button", { class: "primary", onclick: start }, "Start the meeting");
@@ -136,6 +151,9 @@ function farewell(visit, meeting) {
   const again = (label, kind = "primary") =>
     h("button", { class: kind, onclick: () => lobby(visit) }, label);
   const home = h("a", { class: "button", href: "/" }, "My meetings");
+  const { moderatorId } = meeting.circumstances;
+  const moderator =
+    moderatorId && h("p", { class: "muted" }, "The moderator ", person(visit.names.of(moderatorId)), " did that.");
   const pages = {
     left: {
       emblem: "leave",
@@ -143,17 +161,30 @@ function farewell(visit, meeting) {
       text: visit.name,
       actions: [again("Join again"), home],
     },
+    removed: {
+      emblem: "leave",
+      mood: "bad",
+      title: "You were taken out of the meeting",
+      text: [moderator, "To come back, you have to be let in again."].filter(Boolean),
+      actions: [again("Ask to come back", ""), home],
+    },
+    withdrawn: {
+      emblem: "door",
+      title: "You do not wait any more",
+      text: "Your request was withdrawn in another window.",
+      actions: [again("Ask again", ""), home],
+    },
     rejected: {
       emblem: "door",
       mood: "bad",
       title: "You were not let in",
-      text: "A moderator declined your request, or it was withdrawn.",
+      text: "A moderator declined your request.",
       actions: [again("Ask again", ""), home],
     },
     stopped: {
       emblem: "check",
       title: "The meeting has ended",
-      text: visit.name,
+      text: [endingOf(meeting), h("p", { class: "muted", dir: "auto" }, visit.name)],
       actions: [again("Back to the join page", ""), home],
     },
     deleted: {
@@ -172,6 +203,13 @@ function farewell(visit, meeting) {
   };
   const parts = pages[meeting.reason];
   return parts ? messagePage(parts) : unavailable(meeting.error, () => lobby(visit));
+}
+
+/** Why it ended, in words. */
+function endingOf({ circumstances: { stop, waited } }) {
+  if (stop === "unused") return "Nobody was in it for a long time.";
+  if (stop === "last_left") return waited ? "The last person left before you were let in." : "Everybody has left.";
+  return waited ? "It was stopped before you were let in." : "It was ended for everybody.";
 }
 
 /** What to say when the link, the meeting or the server cannot be had. */

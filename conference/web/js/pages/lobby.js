@@ -1,5 +1,6 @@
 import { avatar } from "../ui/avatar.js";
 import { h, icon, setIcon, show, toast } from "../ui/dom.js";
+import { Follower } from "../ui/follower.js";
 import { page } from "../ui/frame.js";
 import { choices, choose } from "../ui/identity.js";
 import { watchLoudness } from "../ui/loudness.js";
@@ -10,12 +11,12 @@ const ICONS = { camera: "camera", microphone: "mic", speaker: "speaker" };
 /**
  * The page before the meeting: a look at oneself, the choice of devices, and the way in.
  * @param {import("./join.js").Visit} visit
- * @returns {Promise<{audio: boolean, video: boolean}>} once the user wants in
+ * @returns {Promise<{audio: boolean, video: boolean}>} once the user wants in; rejects when the meeting is gone
  */
 export async function lobbyPage(visit) {
   document.title = `${visit.name} · Parley`;
   const door = await findDoor(visit);
-  return new Promise((resolve) => new Lobby(visit, door, resolve));
+  return new Promise((resolve, reject) => new Lobby(visit, door, resolve, reject));
 }
 
 /**
@@ -29,10 +30,12 @@ async function findDoor(visit) {
   visit.moderator = queue.status === "fulfilled";
   const active = meeting.value?.active ?? false;
   if (visit.moderator && !active) {
-    return { label: "Start the meeting", hint: "Nobody is in yet. You are a moderator.", starts: true };
+    const hint = ["Nobody is in yet. You are a moderator.", queued(meeting.value)].filter(Boolean).join(" ");
+    return { label: "Start the meeting", hint, starts: true };
   }
   if (visit.moderator || meeting.value?.meetingType === "permanent") {
-    return { label: active ? "Join now" : "Join when it starts", hint: crowd(meeting.value), starts: false };
+    const hint = [crowd(meeting.value), queued(meeting.value)].filter(Boolean).join(" ");
+    return { label: active ? "Join now" : "Join when it starts", hint, starts: false };
   }
   return { label: "Ask to join", hint: "A moderator lets you in.", starts: false };
 }
@@ -43,10 +46,18 @@ function crowd({ active, participants }) {
   return participants.length === 1 ? "One person is in." : `${participants.length} people are in.`;
 }
 
+function queued({ waiting = 0 }) {
+  if (waiting === 0) return "";
+  return waiting === 1 ? "One person waits to be let in." : `${waiting} people wait to be let in.`;
+}
+
 class Lobby {
   #visit;
   #door;
   #resolve;
+  #reject;
+  #hint;
+  #follower;
   #wish = { audio: choices().audio ?? true, video: choices().video ?? true };
   #video = h("video", {
     autoplay: true,
@@ -64,10 +75,18 @@ class Lobby {
   #enter;
   #redraw = () => this.#draw();
 
-  constructor(visit, door, resolve) {
+  constructor(visit, door, resolve, reject) {
     this.#visit = visit;
     this.#door = door;
     this.#resolve = resolve;
+    this.#reject = reject;
+    this.#hint = h("p", { class: "muted", role: "status" }, door.hint);
+    this.#follower = new Follower(
+      visit.api,
+      () => this.#lookAgain(),
+      ({ meetingId }) => meetingId === visit.meetingId,
+    );
+    this.#follower.open().then(() => this.#lookAgain());
     this.#video.muted = true;
     const face = avatar(visit.api.userId, visit.api.userName || "You");
     this.#standIn = h("div", { class: "stand-in" }, face, h("p", {}));
@@ -77,6 +96,19 @@ class Lobby {
     this.#draw();
     this.#open();
     this.#enter.focus();
+  }
+
+  /** Somebody started it, came, waits, or it is gone. */
+  async #lookAgain() {
+    try {
+      this.#door = await findDoor(this.#visit);
+    } catch (error) {
+      if (error.status === 404 && this.#close()) this.#reject(error);
+      return; // what cannot be read now is read when something happens again
+    }
+    const { label, hint } = this.#door;
+    if (this.#enter.textContent !== label) this.#enter.textContent = label;
+    if (this.#hint.textContent !== hint) this.#hint.textContent = hint;
   }
 
   async #open() {
@@ -101,7 +133,7 @@ class Lobby {
     const side = h(
       "section",
       { class: "lobby-side", "aria-label": "Joining" },
-      h("div", {}, h("h1", {}, visit.name), h("p", { class: "muted" }, this.#door.hint)),
+      h("div", {}, h("h1", { dir: "auto" }, visit.name), this.#hint),
       this.#enter,
       this.#problems,
       ...Object.keys(LABELS).map((kind) => this.#field(kind)),
@@ -186,8 +218,16 @@ class Lobby {
       this.#enter.disabled = false;
       return toast(error.message);
     }
+    if (this.#close()) this.#resolve(this.#wish);
+  }
+
+  /** @returns {boolean} whether it was open */
+  #close() {
+    const open = this.#follower !== null;
+    this.#follower?.close();
+    this.#follower = null;
     this.#meter(null);
     this.#visit.devices.removeEventListener("change", this.#redraw);
-    this.#resolve(this.#wish);
+    return open;
   }
 }

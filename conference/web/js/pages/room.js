@@ -1,5 +1,5 @@
 import { streamKey } from "../parley.js";
-import { announce, copy, h, icon, toast } from "../ui/dom.js";
+import { announce, copy, h, icon, person, toast } from "../ui/dom.js";
 import { themeButton } from "../ui/frame.js";
 import { choose } from "../ui/identity.js";
 import { peoplePanel } from "../ui/people_panel.js";
@@ -22,7 +22,8 @@ export class Room {
   #toolbar;
   #side;
   #notice;
-  #chip = h("span", { class: "chip", role: "status" });
+  #chip = h("span", { class: "chip", role: "status", hidden: true });
+  #trouble = h("div", { class: "trouble-notice", role: "alert" });
   #clock = h("span", { class: "clock wide-only", title: "Since the meeting started" });
   #ticking;
   #sound;
@@ -43,7 +44,7 @@ export class Room {
     this.#toolbar = new Toolbar(this.#tools());
     this.#sound = h("button", { class: "primary unmute-sound" }, icon("speaker"), "Tap to hear");
     this.#alone = this.#invitation();
-    this.#stage.element.append(this.#sound, this.#alone);
+    this.#stage.element.append(this.#sound, this.#alone, this.#trouble);
     const parts = [this.#stage.element, this.#side.element, this.#toolbar.element];
     this.element = h("div", { class: "room" }, this.#header(), ...parts);
     this.#listen();
@@ -96,7 +97,7 @@ export class Room {
       title: "Copy link",
     }, icon("link"));
     link.addEventListener("click", () => copy(this.#visit.link, link));
-    const title = h("h1", { tabindex: "-1" }, this.#visit.name);
+    const title = h("h1", { tabindex: "-1", dir: "auto" }, this.#visit.name);
     const spacer = h("span", { class: "spacer" });
     const right = [this.#chip, link, shortcuts, themeButton()];
     return h("header", { class: "room-header" }, title, this.#clock, spacer, ...right);
@@ -118,7 +119,9 @@ export class Room {
     on(meeting, "audiotracks", () => this.#speakers.play(meeting.audioTracks));
     on(meeting, "arrived", ({ detail }) => this.#tell(detail, "joined"));
     on(meeting, "departed", ({ detail }) => this.#tell(detail, "left"));
-    on(meeting, "muted", ({ detail }) => toast(`${this.#visit.names.of(detail)} muted your microphone.`));
+    on(meeting, "muted", ({ detail }) => toast([person(this.#visit.names.of(detail)), " muted your microphone."]));
+    on(meeting, "moderated", () => this.#tellModeration());
+    on(meeting, "role", () => this.#tellRole());
     on(meeting, "refused", ({ detail }) => this.#refused(detail));
     on(this.#visit.names, "names", () => this.#drawSoon());
     on(this.#visit.devices, "change", () => this.#followDevices());
@@ -142,6 +145,16 @@ export class Room {
 
   async #tell(userId, what) {
     announce(`${await this.#visit.names.learn(userId)} ${what}`);
+  }
+
+  #tellModeration() {
+    if (this.#meeting.isModerator) return;
+    if (this.#meeting.moderated) announce("A moderator is in the meeting.");
+    else toast("The last moderator has left. Nobody can be let in until one is back.");
+  }
+
+  #tellRole() {
+    toast(this.#meeting.isModerator ? "You are a moderator now." : "You are no moderator any more.");
   }
 
   #refused({ kind, error }) {
@@ -270,9 +283,17 @@ export class Room {
     const { connection } = this.#meeting;
     const text = CONNECTION[connection];
     if (this.#chip.textContent !== text) this.#chip.textContent = text;
+    this.#chip.hidden = connection === "connected"; // worth its place only when something is wrong
     this.#chip.classList.toggle("live", connection === "connected");
     this.#chip.classList.toggle("trouble", connection === "reconnecting");
     this.#chip.dataset.connection = connection;
+    this.#drawTrouble();
+  }
+
+  #drawTrouble() {
+    const text = explanation(this.#meeting.trouble);
+    if (this.#trouble.textContent === text) return;
+    this.#trouble.replaceChildren(...(text ? [h("p", { class: "notice" }, icon("warning"), h("span", {}, text))] : []));
   }
 
   #drawTools() {
@@ -313,6 +334,22 @@ export class Room {
     const parts = [Math.floor(seconds / 60) % 60, seconds % 60].map((n) => String(n).padStart(2, "0"));
     this.#clock.textContent = [...(seconds >= 3600 ? [Math.floor(seconds / 3600)] : []), ...parts].join(":");
   }
+}
+
+/** What the user can do about sound and pictures that do not come through. @returns {string} */
+function explanation(trouble) {
+  if (!trouble) return "";
+  if (trouble.kind === "refused") return `Sound and pictures do not work at the moment: ${trouble.message}.`;
+  if (trouble.kind === "unanswered") {
+    return "The server does not answer for sound and pictures. It may be restarting; this page goes on trying.";
+  }
+  const [where] = trouble.addresses;
+  const [address, port] = where?.split(" ") ?? [];
+  const to = where ? ` to ${address}, UDP port ${port}` : "";
+  return (
+    `Sound and pictures do not get through${to}. Check whether a firewall or a VPN blocks it, or try another ` +
+    "network. This page goes on trying."
+  );
 }
 
 const LABELS = { audio: "sound", video: "camera", screen: "screen" };

@@ -19,7 +19,8 @@ const START_POLL = 5_000;
  * How one gets into a meeting and stays in it: the event channel, joining, the waiting room, and coming
  * back after whatever went wrong.
  *
- * Events: `state` ({@link Admission#state} changed), `channel` ({@link Admission#channelState} changed).
+ * Events: `state` ({@link Admission#state} changed), `channel` ({@link Admission#channelState} changed),
+ * `moderated` ({@link Admission#moderated} changed).
  */
 export class Admission extends EventTarget {
   #api;
@@ -44,8 +45,14 @@ export class Admission extends EventTarget {
     this.#inside = inside;
     /** @type {"idle"|"connecting"|"waiting"|"inactive"|"joined"|"ended"} */
     this.state = "idle";
-    /** @type {"left"|"rejected"|"stopped"|"deleted"|"clashed"|"failed"|undefined} */
+    /** @type {"left"|"removed"|"rejected"|"withdrawn"|"stopped"|"deleted"|"clashed"|"failed"|undefined} */
     this.reason = undefined;
+    /** More about the reason: why the meeting stopped, who removed us, and whether we were still waiting. */
+    this.circumstances = { stop: undefined, moderatorId: undefined, waited: false };
+    /** Whether a moderator is in the meeting, as far as we know. */
+    this.moderated = true;
+    /** Whether we were in before and lost our place, so that we join again. */
+    this.lost = false;
     /** @type {Error|undefined} */
     this.error = undefined;
   }
@@ -86,6 +93,12 @@ export class Admission extends EventTarget {
 
   wake() {
     this.#channel?.wake();
+  }
+
+  /** The page goes, and may come back at once; nobody waits for the answer. */
+  going() {
+    if (this.state === "ended" || !this.queueId) return;
+    this.#api.channelGoing(this.queueId).catch(() => {}); // the server notices the silence otherwise
   }
 
   /** A new channel, and join with it: at the beginning, when the channel expired, as the last resort. */
@@ -132,7 +145,10 @@ export class Admission extends EventTarget {
     channel.addEventListener("event", ({ detail }) => this.#take(detail));
     channel.addEventListener("resync", () => this.#reconcile());
     channel.addEventListener("state", () => this.dispatchEvent(new Event("channel")));
-    channel.addEventListener("gone", () => this.reopen());
+    channel.addEventListener("gone", () => {
+      this.lost = true;
+      this.reopen();
+    });
     channel.addEventListener("refused", ({ detail }) => this.#end("failed", detail));
     await channel.open();
     this.#ownChannels.add(channel.id);
@@ -142,6 +158,7 @@ export class Admission extends EventTarget {
     const outcome = await this.#ask();
     if (this.over.aborted) return;
     if (outcome === "ACCEPTED") {
+      this.lost = false;
       const meeting = await this.read();
       if (this.over.aborted) return;
       this.#become("joined");
@@ -157,7 +174,9 @@ export class Admission extends EventTarget {
   async #ask() {
     const join = () => this.#api.join(this.#id, this.queueId, this.#inside.wishes());
     try {
-      return (await this.surely(join)).status;
+      const { status, moderated = true } = await this.surely(join);
+      this.#learnModerated(moderated);
+      return status;
     } catch (error) {
       if (error.status === 409) return "ACCEPTED"; // this channel is in: an earlier answer was lost
       if (error.status === 424 && !(await this.read()).active) return "INACTIVE";
@@ -175,6 +194,7 @@ export class Admission extends EventTarget {
     return this.#step(async () => {
       if (this.state !== "joined") return await this.#join();
       const meeting = await this.read();
+      this.#learnModerated(meeting.participants.some(({ userType }) => userType === "moderator"));
       const mine = meeting.participants.find((each) => each.userId === this.#api.userId);
       if (!meeting.active) this.#end("stopped");
       else if (!mine) await this.#join();
@@ -191,28 +211,59 @@ export class Admission extends EventTarget {
   }
 
   /** @returns {boolean} whether the event decided about us */
-  #decides({ type, userId }) {
+  #decides(event) {
+    const { type, userId } = event;
     const aboutMe = userId === this.#api.userId;
-    if (type === "MEETING_STOPPED" && this.state !== "inactive") this.#end("stopped");
+    if (type === "MEETING_STOPPED" && this.state !== "inactive") this.#stopped(event.reason);
     else if (type === "MEETING_DELETED") this.#end("deleted");
     else if (type === "MEETING_PARTICIPANT_CLASHED" && this.state === "joined") this.#reconcile();
     else if (type === "MEETING_WAITING_PARTICIPANT_CLASHED") this.#end("clashed");
     else if (type === "MEETING_STARTED") this.retry();
-    else if (this.state === "waiting" && aboutMe) this.#heedVerdict(type);
-    else if (aboutMe && type === "MEETING_PARTICIPANT_LEFT") this.#reconcile();
+    else if (type === "MEETING_MODERATION_CHANGED") this.#learnModerated(event.moderated);
+    else if (this.state === "waiting" && aboutMe) this.#heedVerdict(event);
+    else if (aboutMe && type === "MEETING_PARTICIPANT_LEFT") this.#heedDeparture(event);
     else return false;
     return true;
   }
 
-  #heedVerdict(type) {
+  #stopped(reason) {
+    this.circumstances.stop = reason;
+    this.#end(reason === "deleted" ? "deleted" : "stopped");
+  }
+
+  #heedVerdict({ type, reason }) {
     if (type === "MEETING_WAITING_PARTICIPANT_ACCEPTED") this.#step(() => this.#join());
-    if (type === "MEETING_WAITING_PARTICIPANT_REJECTED") this.#end("rejected");
+    if (type !== "MEETING_WAITING_PARTICIPANT_REJECTED") return;
+    if (reason === "lost") this.#joinAgain();
+    else this.#end(reason === "withdrawn" ? "withdrawn" : "rejected");
+  }
+
+  /** The place may have been taken by another page of ours, or lost to silence; then we come back. */
+  #heedDeparture({ reason, moderatorId }) {
+    if (reason === "removed") {
+      this.circumstances.moderatorId = moderatorId;
+      return this.#end("removed");
+    }
+    this.lost = reason === "lost";
+    this.#reconcile();
+  }
+
+  #joinAgain() {
+    this.lost = true;
+    this.#step(() => this.#join());
+  }
+
+  #learnModerated(moderated) {
+    if (this.moderated === moderated) return;
+    this.moderated = moderated;
+    this.dispatchEvent(new Event("moderated"));
   }
 
   #end(reason, error) {
     if (this.state === "ended") return;
     this.reason = reason;
     this.error = error;
+    this.circumstances.waited = this.state === "waiting";
     this.#over.abort();
     this.#channel?.stop();
     this.#inside.outside();

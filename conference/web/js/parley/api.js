@@ -17,6 +17,8 @@ import { ApiError, NetworkError } from "./errors.js";
  * @property {"permanent"|"scheduled"} meetingType
  * @property {string} [startedAt]
  * @property {string} [joinCode]
+ * @property {"moderator"|"registered"} [userType] what we are on its access list
+ * @property {number} [waiting] how many wait to be let in; for moderators
  *
  * @typedef {{userId: string, type: "video"|"screen"}} Feed
  */
@@ -74,7 +76,7 @@ export class Api {
     return this.request("DELETE", `/meetings/${id}`);
   }
 
-  /** @returns {Promise<{status: "ACCEPTED"|"WAITING"}>} */
+  /** @returns {Promise<{status: "ACCEPTED"|"WAITING", moderated?: boolean}>} */
   join(id, queueId, { audio = false, video = false } = {}) {
     const body = { audioStreamEnabled: audio, videoStreamEnabled: video };
     return this.request("POST", `/meetings/${id}/join`, { body, headers: { "queue-id": queueId } });
@@ -94,6 +96,18 @@ export class Api {
   /** @param {"ACCEPTED"|"REJECTED"} status REJECTED for oneself withdraws */
   updateQueued(id, userId, status) {
     return this.request("POST", `/meetings/${id}/queue/${userId}`, { body: { status } });
+  }
+
+  // access list; moderators only
+
+  /** @param {"moderator"|"registered"} userType */
+  setMember(id, userId, userType) {
+    return this.request("PUT", `/meetings/${id}/members/${userId}`, { body: { userType } });
+  }
+
+  /** Takes somebody off the access list, and out of the meeting. */
+  removeMember(id, userId) {
+    return this.request("DELETE", `/meetings/${id}/members/${userId}`);
   }
 
   // media
@@ -132,6 +146,11 @@ export class Api {
 
   closeChannel(queueId) {
     return this.request("DELETE", `/channels/${queueId}`, { keepalive: true });
+  }
+
+  /** Says that this page goes, and may come back at once. Outlives the page. */
+  channelGoing(queueId) {
+    return this.request("POST", `/channels/${queueId}/going`, { keepalive: true });
   }
 
   // people

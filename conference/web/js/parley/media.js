@@ -51,11 +51,18 @@ export class Media extends EventTarget {
     return this.voice.state === "connected" && offered && this.#watching.state !== "connecting";
   }
 
+  /** Why sound or pictures do not come through. @returns {import("./publishing.js").Trouble|null} */
+  get trouble() {
+    const all = [this.voice, this.#watching, ...this.#published.values()];
+    return all.find((each) => each.trouble)?.trouble ?? null;
+  }
+
   /** Connects everything that should be connected; again after a reset or a rejoin. */
   start() {
     this.#running = true;
     this.#lostAt = -Infinity;
     this.#watching.reset();
+    this.#watching.forgive();
     this.voice.open();
     for (const connection of this.#published.values()) connection.open();
     this.#subscriptions.repeat();
@@ -64,7 +71,7 @@ export class Media extends EventTarget {
   /** Closes every connection. What was published is connected again at the next start. */
   stop() {
     this.#running = false;
-    this.#subscriptions.want([]);
+    this.want([]);
     this.#watching.reset();
     this.voice.close();
     for (const connection of this.#published.values()) connection.close();
@@ -79,7 +86,9 @@ export class Media extends EventTarget {
 
   /** @param {Iterable<string>} keys the pictures to see */
   want(keys) {
-    this.#subscriptions.want(keys);
+    const wanted = [...keys];
+    if (wanted.length === 0) this.#watching.forgive();
+    this.#subscriptions.want(wanted);
   }
 
   /**

@@ -11,7 +11,7 @@ const ROLES_DELAY = 400;
  *
  * Events, all without data unless said: `state`, `connection`, `people`, `waiting`, `streams`,
  * `audiotracks`, `self` (what we want to send changed), `muted` (detail: the moderator's user id),
- * `arrived` and `departed` (detail: a user id), `knock` (detail: a user id that now waits), `refused`
+ * `moderated` ({@link Meeting#moderated} changed), `role` ({@link Meeting#isModerator} changed), `arrived` and `departed` (detail: a user id), `knock` (detail: a user id that now waits), `refused`
  * (detail: `{kind, error}`; the server will not take this offer).
  */
 export class Meeting extends EventTarget {
@@ -20,6 +20,7 @@ export class Meeting extends EventTarget {
   #roster = new Roster();
   #media;
   #learningRoles = false;
+  #replaced = new Set();
 
   /**
    * @param {import("./api.js").Api} api
@@ -53,9 +54,31 @@ export class Meeting extends EventTarget {
     return this.#admission.state;
   }
 
-  /** Once ended. @returns {"left"|"rejected"|"stopped"|"deleted"|"clashed"|"failed"|undefined} */
+  /**
+   * Once ended.
+   * @returns {"left"|"removed"|"rejected"|"withdrawn"|"stopped"|"deleted"|"clashed"|"failed"|undefined}
+   */
   get reason() {
     return this.#admission.reason;
+  }
+
+  /**
+   * Once ended: why the meeting stopped (`last_left`, `unused`, `deleted`; nothing: somebody stopped it), which
+   * moderator removed us, and whether we were still waiting.
+   * @returns {{stop?: string, moderatorId?: string, waited: boolean}}
+   */
+  get circumstances() {
+    return this.#admission.circumstances;
+  }
+
+  /** Whether a moderator is in the meeting, who could let somebody in; also while waiting. */
+  get moderated() {
+    return this.#admission.moderated;
+  }
+
+  /** Whether we were in and lost our place, and come back. */
+  get lost() {
+    return this.#admission.lost;
   }
 
   /** Once failed. @returns {Error|undefined} */
@@ -95,7 +118,16 @@ export class Meeting extends EventTarget {
   /** @returns {"connected"|"connecting"|"reconnecting"} */
   get connection() {
     if (this.#admission.channelState === "reconnecting") return "reconnecting";
+    if (this.trouble) return "reconnecting";
     return this.#media.settled ? "connected" : "connecting";
+  }
+
+  /**
+   * Why sound or pictures do not come through; null as long as they do, or may yet. Changes with `connection`.
+   * @returns {import("./publishing.js").Trouble|null}
+   */
+  get trouble() {
+    return this.state === "joined" ? this.#media.trouble : null;
   }
 
   /** Whether we want to be heard; a moderator's mute turns it off. */
@@ -139,6 +171,11 @@ export class Meeting extends EventTarget {
     await this.#admission.retry();
   }
 
+  /** For `pagehide`: others see us go without the usual delay, unless this page or its successor goes on. */
+  going() {
+    this.#admission.going();
+  }
+
   /** The network may be back: poll at once. */
   wake() {
     this.#admission.wake();
@@ -180,6 +217,24 @@ export class Meeting extends EventTarget {
     return this.#api.setAudio(this.id, false, userId);
   }
 
+  /** Mutes everybody else. Rejects if that failed for somebody who is still there. */
+  async muteAll() {
+    const open = this.people.filter((person) => person.audio && person.userId !== this.me);
+    const outcomes = await Promise.allSettled(open.map(({ userId }) => this.mute(userId)));
+    const failed = outcomes.find(({ reason }) => reason && reason.status !== 404);
+    if (failed) throw failed.reason;
+  }
+
+  /** @param {boolean} moderator whether this person shall be one */
+  setModerator(userId, moderator) {
+    return this.#api.setMember(this.id, userId, moderator ? "moderator" : "registered");
+  }
+
+  /** Takes somebody out, and off the access list: they come back only if a moderator lets them. */
+  removePerson(userId) {
+    return this.#api.removeMember(this.id, userId);
+  }
+
   /** Ends the meeting for everybody. */
   stop() {
     return this.#api.stop(this.id);
@@ -207,6 +262,10 @@ export class Meeting extends EventTarget {
     this.startedAt = meeting.startedAt;
     this.#roster.load(meeting);
     this.#peopleChanged();
+    await this.#readWaiting();
+  }
+
+  async #readWaiting() {
     if (!this.isModerator) return;
     const { users } = await this.#admission.surely(() => this.#api.queue(this.id));
     this.#roster.waiting = new Set(users);
@@ -233,14 +292,28 @@ export class Meeting extends EventTarget {
     if (type === "MEETING_WAITING_PARTICIPANT_JOINED") this.#emit("knock", userId);
     if (type.startsWith("MEETING_WAITING_")) return this.#emit("waiting");
     if (type === "MEETING_PARTICIPANT_JOINED" && other && !known) this.#arrived(userId);
-    if (type === "MEETING_PARTICIPANT_LEFT") this.#emit("departed", userId);
+    if (type === "MEETING_PARTICIPANT_LEFT") this.#departed(event);
+    if (type === "MEETING_PARTICIPANT_ROLE_CHANGED" && !other) this.#heedRole();
     if (type === "MEETING_AUDIO_STREAM_CHANGED" && !other) this.#heedMute(event);
     this.#peopleChanged();
   }
 
+  /** Who only changed clients neither leaves nor arrives. */
   #arrived(userId) {
-    this.#emit("arrived", userId);
+    if (!this.#replaced.delete(userId)) this.#emit("arrived", userId);
     this.#learnRoles();
+  }
+
+  #departed({ userId, reason }) {
+    if (reason === "replaced") this.#replaced.add(userId);
+    else this.#emit("departed", userId);
+  }
+
+  async #heedRole() {
+    this.#roster.waiting.clear();
+    this.#emit("role");
+    this.#emit("waiting");
+    await this.#readWaiting().catch(() => {}); // no moderator any more: that event follows
   }
 
   /** For all who arrive within a moment at once. */
@@ -273,6 +346,7 @@ export class Meeting extends EventTarget {
       source.addEventListener(type, ({ detail }) => this.#emit(as, detail));
     pass(this.#admission, "state");
     pass(this.#admission, "channel", "connection");
+    pass(this.#admission, "moderated");
     pass(this.#media, "streams");
     pass(this.#media, "audiotracks");
     pass(this.#media, "state", "connection");

@@ -1,10 +1,38 @@
+import { candidatesOf } from "./sdp.js";
 import { backoff, pause } from "./timing.js";
 
 /** How long an offer may wait for its answer, and after it the connection for ICE and DTLS. Milliseconds. */
 const ANSWER_TIMEOUT = 8_000;
-const CONNECT_TIMEOUT = 8_000;
+export const CONNECT_TIMEOUT = 8_000;
 /** A connection that is only disturbed often heals by itself; one that stays so is offered anew. */
 const DISTURBED_LIMIT = 7_000;
+/** A connection that is not up for this long is worth a word to the user. */
+const TROUBLE_AFTER = 4_000;
+
+/**
+ * @typedef {object} Trouble why a connection does not come up
+ * @property {"unreachable"|"unanswered"|"refused"} kind `unreachable`: no packet comes through to the media
+ *   server; `unanswered`: the server does not answer our offer; `refused`: it says that it can't, see `message`
+ * @property {string[]} addresses where the media server says that it is, as `address port`
+ * @property {string} message
+ */
+
+/** A connection that was negotiated and did not come up in time, or failed. */
+export class Unreachable extends Error {
+  kind = "unreachable";
+
+  /** @param {RTCPeerConnection} pc */
+  constructor(pc) {
+    super("the media server cannot be reached");
+    this.addresses = candidatesOf(pc.remoteDescription?.sdp ?? "");
+  }
+}
+
+/** @param {Error & {kind?: string, addresses?: string[]}} error @returns {Trouble} */
+export function troubleOf(error) {
+  const kind = error.kind ?? (error.status ? "refused" : "unanswered");
+  return { kind, addresses: error.addresses ?? [], message: error.message };
+}
 
 /**
  * One peer connection for which this client makes the offers: audio, camera, or screen.
@@ -12,7 +40,7 @@ const DISTURBED_LIMIT = 7_000;
  * It keeps itself connected until it is closed: an offer that is refused for now, an answer that does not
  * come, ICE that fails or stays disturbed all lead to a new peer connection and a new offer.
  *
- * Events: `state` ({@link Publishing#state} changed), `refused` (detail: the ApiError; the server will not
+ * Events: `state` ({@link Publishing#state} or {@link Publishing#trouble} changed), `refused` (detail: the ApiError; the server will not
  * have this offer, and it is not repeated).
  */
 export class Publishing extends EventTarget {
@@ -33,6 +61,8 @@ export class Publishing extends EventTarget {
     this.#send = send;
     /** @type {"closed"|"connecting"|"connected"} */
     this.state = "closed";
+    /** Why it is not up, once that has lasted. @type {Trouble|null} */
+    this.trouble = null;
   }
 
   /** The current peer connection, for statistics. @type {RTCPeerConnection|null} */
@@ -55,20 +85,26 @@ export class Publishing extends EventTarget {
   close() {
     this.#drop();
     this.#become("closed");
+    this.#troubled(null);
   }
 
   async #keepConnected(signal) {
+    let since = performance.now();
     for (let failures = 0; !signal.aborted; failures++) {
       this.#become("connecting");
       try {
         await this.#connect(signal);
         if (signal.aborted) return;
         this.#become("connected");
+        this.#troubled(null);
         failures = -1;
-        await lost(this.#pc, signal);
+        const pc = this.#pc;
+        await lost(pc, signal, (disturbed) => this.#troubled(disturbed ? new Unreachable(pc) : null));
+        since = performance.now();
       } catch (error) {
         if (signal.aborted) return;
         if (error.status && !mayPass(error)) return this.#refuse(error);
+        if (performance.now() - since > TROUBLE_AFTER) this.#troubled(error);
       }
       await pause(backoff(Math.max(0, failures)), signal);
     }
@@ -83,9 +119,9 @@ export class Publishing extends EventTarget {
     const offer = await pc.createOffer();
     await pc.setLocalDescription(offer);
     await this.#send(offer.sdp);
-    const sdp = await within(answer, ANSWER_TIMEOUT, signal, "no answer came");
+    const sdp = await within(answer, ANSWER_TIMEOUT, signal, new Error("no answer came"));
     await pc.setRemoteDescription({ type: "answer", sdp });
-    await within(connected(pc), CONNECT_TIMEOUT, signal, "the media server cannot be reached");
+    await within(connected(pc), CONNECT_TIMEOUT, signal, new Unreachable(pc));
   }
 
   #refuse(error) {
@@ -97,6 +133,12 @@ export class Publishing extends EventTarget {
     this.#abort?.abort();
     this.#pc?.close();
     this.#pc = null;
+  }
+
+  #troubled(error) {
+    if (error === this.trouble) return;
+    this.trouble = error && troubleOf(error);
+    this.dispatchEvent(new CustomEvent("state"));
   }
 
   #become(state) {
@@ -111,40 +153,49 @@ export function mayPass(error) {
   return error.transient || error.status === 424 || error.status === 404;
 }
 
-/** Resolves once ICE and DTLS are up, rejects when they fail. */
+/** Resolves once ICE and DTLS are up; rejects when they fail. */
 export function connected(pc) {
   return new Promise((resolve, reject) => {
     const check = () => {
       if (pc.connectionState === "connected") resolve();
-      if (["failed", "closed"].includes(pc.connectionState)) reject(new Error("it failed"));
+      if (["failed", "closed"].includes(pc.connectionState)) reject(new Unreachable(pc));
     };
     pc.addEventListener("connectionstatechange", check);
     check();
   });
 }
 
-/** Resolves when a connection that was up is beyond hope, or the signal aborts. */
-export function lost(pc, signal) {
+/**
+ * Resolves when a connection that was up is beyond hope, or the signal aborts.
+ * @param {(disturbed: boolean) => void} [tell] called when it has been disturbed for a while, and when it is well again
+ */
+export function lost(pc, signal, tell = () => {}) {
   return new Promise((resolve) => {
     let timer;
+    let telling;
     const check = () => {
       clearTimeout(timer);
+      clearTimeout(telling);
       if (["failed", "closed"].includes(pc.connectionState)) return resolve();
-      if (pc.connectionState === "disconnected") timer = setTimeout(resolve, DISTURBED_LIMIT);
+      if (pc.connectionState === "connected") tell(false);
+      if (pc.connectionState !== "disconnected") return;
+      telling = setTimeout(() => tell(true), TROUBLE_AFTER);
+      timer = setTimeout(resolve, DISTURBED_LIMIT);
     };
     pc.addEventListener("connectionstatechange", check);
     signal.addEventListener("abort", () => {
       clearTimeout(timer);
+      clearTimeout(telling);
       resolve();
     });
     check();
   });
 }
 
-/** The promise's value, or an error when it takes longer than `ms` or the signal aborts. */
+/** The promise's value, or `complaint` when it takes longer than `ms`, or an error when the signal aborts. */
 export function within(promise, ms, signal, complaint) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(complaint)), ms);
+    const timer = setTimeout(() => reject(complaint), ms);
     signal.addEventListener("abort", () => reject(new Error("given up")), { once: true });
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });

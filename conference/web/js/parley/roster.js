@@ -72,6 +72,9 @@ const CHANGES = {
   MEETING_PARTICIPANT_LEFT(roster, { userId }) {
     roster.people.delete(userId);
   },
+  MEETING_PARTICIPANT_ROLE_CHANGED(_roster, { userType }, person) {
+    if (person) person.moderator = userType === "moderator";
+  },
   MEETING_AUDIO_STREAM_CHANGED(_roster, { active }, person) {
     if (!person) return;
     person.audio = active;

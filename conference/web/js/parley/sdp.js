@@ -29,6 +29,16 @@ export function sendingSections(sdp) {
 }
 
 /**
+ * Where the author of a description says that media may be sent, as `address port`, each once.
+ * @param {string} sdp
+ * @returns {string[]}
+ */
+export function candidatesOf(sdp) {
+  const found = sdp.matchAll(/^a=candidate:\S+ \d+ \S+ \d+ (\S+) (\d+)/gm);
+  return [...new Set([...found].map(([, address, port]) => `${address} ${port}`))];
+}
+
+/**
  * What distinguishes one session of the other side from its successor: the session's id (RFC 8866, 5.2) and
  * the certificate. An ICE restart changes neither.
  * @param {string} sdp

@@ -37,6 +37,10 @@ export class Voice extends EventTarget {
     return this.#connection.state;
   }
 
+  get trouble() {
+    return this.#connection.trouble;
+  }
+
   get pc() {
     return this.#connection.pc;
   }

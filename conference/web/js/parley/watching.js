@@ -1,14 +1,12 @@
-import { connected, lost, within } from "./publishing.js";
+import { CONNECT_TIMEOUT, Unreachable, connected, lost, troubleOf, within } from "./publishing.js";
 import { sendingSections, sessionIdentity } from "./sdp.js";
 import { Sequence, patiently } from "./timing.js";
-
-const CONNECT_TIMEOUT = 8_000;
 
 /**
  * The peer connection on which everything subscribed arrives. The server makes its offers, one at a time;
  * m-lines are reused, so which picture a track shows is read from each offer's stream ids.
  *
- * Events: `streams` ({@link Watching#streams} changed), `state`, `lost` (the connection is beyond hope:
+ * Events: `streams` ({@link Watching#streams} changed), `state` (so did {@link Watching#state} or its trouble), `lost` (the connection is beyond hope:
  * subscribe anew).
  */
 export class Watching extends EventTarget {
@@ -26,6 +24,8 @@ export class Watching extends EventTarget {
     this.streams = new Map();
     /** @type {"closed"|"connecting"|"connected"} */
     this.state = "closed";
+    /** Why it did not come up. @type {import("./publishing.js").Trouble|null} */
+    this.trouble = null;
   }
 
   /** @type {RTCPeerConnection|null} */
@@ -58,6 +58,17 @@ export class Watching extends EventTarget {
     this.#show(new Map());
   }
 
+  /** There is no trouble any more: it is up, or nothing has to come. */
+  forgive() {
+    this.#troubled(null);
+  }
+
+  #troubled(error) {
+    if (error === this.trouble) return;
+    this.trouble = error && troubleOf(error);
+    this.dispatchEvent(new CustomEvent("state"));
+  }
+
   async #answer(sdp, signal) {
     const pc = this.#connectionFor(sdp, signal);
     await pc.setRemoteDescription({ type: "offer", sdp });
@@ -82,11 +93,13 @@ export class Watching extends EventTarget {
 
   async #watch(pc, signal) {
     try {
-      await within(connected(pc), CONNECT_TIMEOUT, signal, "the media server cannot be reached");
+      await within(connected(pc), CONNECT_TIMEOUT, signal, new Unreachable(pc));
       if (this.#pc === pc) this.#become("connected");
-      await lost(pc, signal);
-    } catch {
+      this.forgive();
+      await lost(pc, signal, (disturbed) => this.#troubled(disturbed ? new Unreachable(pc) : null));
+    } catch (error) {
       // Not connected in time: same consequence as a connection that was lost.
+      if (this.#pc === pc && !signal.aborted) this.#troubled(error);
     }
     if (this.#pc === pc && !signal.aborted) this.#lose();
   }

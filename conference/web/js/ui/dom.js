@@ -30,6 +30,11 @@ export function svg(name, attributes = {}, ...children) {
   return element;
 }
 
+/** Somebody's name within a sentence: whatever its direction, the words around it keep theirs. */
+export function person(name) {
+  return h("bdi", { class: "person" }, name);
+}
+
 /** One picture of icons.svg, hidden from screen readers: the control around it has the name. */
 export function icon(name) {
   return svg("svg", { class: "icon", "aria-hidden": "true" }, svg("use", { href: `/web/icons.svg#${name}` }));
@@ -50,22 +55,28 @@ export function announce(text) {
 }
 
 /**
- * A passing message. Stays until its action is taken when it has buttons and no time is given.
- * @param {string} text
+ * A passing message. Stays until its action is taken when it has buttons and no time is given. A focus in it goes
+ * to the next message, or to the page's heading, when it goes.
+ * @param {string|(string|Node)[]} text
  * @param {{buttons?: HTMLElement[], ms?: number}} [options]
  * @returns {() => void} takes it away
  */
 export function toast(text, { buttons = [], ms = buttons.length ? 0 : 6000 } = {}) {
   const role = buttons.length ? "alert" : "status";
-  const element = h("div", { class: "toast", role }, h("p", {}, text), ...buttons);
-  const remove = () => element.remove();
+  const actions = buttons.length > 0 && h("div", { class: "buttons" }, ...buttons);
+  const element = h("div", { class: "toast", role }, h("p", {}, text), actions);
+  const remove = () => {
+    const focused = element.contains(document.activeElement);
+    element.remove();
+    if (focused) document.querySelector("#toasts button, h1")?.focus();
+  };
   document.getElementById("toasts").append(element);
   if (ms) setTimeout(remove, ms);
   return remove;
 }
 
 /**
- * Asks before something that cannot be undone. @returns {Promise<boolean>}
+ * Asks before something that cannot be undone. @param {string|(string|Node)[]} title @returns {Promise<boolean>}
  */
 export function confirmed(title, text, action) {
   return new Promise((resolve) => {

@@ -1,5 +1,5 @@
 import { avatar } from "./avatar.js";
-import { confirmed, h, icon, toast } from "./dom.js";
+import { confirmed, h, icon, person as nameIn, toast } from "./dom.js";
 
 /**
  * The list of people, and for moderators who waits, with what can be done about them.
@@ -9,13 +9,37 @@ import { confirmed, h, icon, toast } from "./dom.js";
  */
 export function peoplePanel(meeting, names) {
   const element = h("div", { class: "panel-body" });
+  const unfolded = new Set(); // the people whose further actions are shown
+  let drawn = "";
   const update = () => {
+    const key = looks(meeting, names, unfolded);
+    if (key === drawn) return markTalking(element, meeting);
+    drawn = key;
     const focused = keyOfFocus(element);
-    const parts = [waitingList(meeting, names), peopleList(meeting, names), ending(meeting)];
+    const parts = [
+      waitingList(meeting, names),
+      peopleList(meeting, names, { unfolded, update }),
+      forEverybody(meeting),
+    ];
     element.replaceChildren(...parts.filter(Boolean));
     restoreFocus(element, focused);
+    markTalking(element, meeting);
   };
   return { title: "People", element, update };
+}
+
+/** All that the lists show, but for who talks: a button that is drawn anew under the mouse takes no click. */
+function looks({ isModerator, wantsAudio, waiting, people }, names, unfolded) {
+  const waits = waiting.map((userId) => [userId, names.of(userId)]);
+  const inside = people.map(({ userId, audio, moderator }) => [userId, names.of(userId), audio, moderator]);
+  return JSON.stringify([isModerator, wantsAudio, waits, inside, [...unfolded]]);
+}
+
+function markTalking(element, { people }) {
+  for (const { userId, talking } of people) {
+    const state = element.querySelector(`[data-user="${userId}"] .state`);
+    state?.classList.toggle("on", talking && state.getAttribute("aria-label") === "Microphone on");
+  }
 }
 
 /** Runs an action of a moderator and says if it failed. */
@@ -53,7 +77,7 @@ function waitingEntry(meeting, userId, name) {
     "li",
     { "data-user": userId },
     avatar(userId, name),
-    h("div", { class: "who" }, h("strong", {}, name)),
+    h("div", { class: "who" }, h("strong", { dir: "auto" }, name)),
     h(
       "button",
       {
@@ -78,10 +102,10 @@ function waitingEntry(meeting, userId, name) {
   );
 }
 
-function peopleList(meeting, names) {
+function peopleList(meeting, names, fold) {
   const isMe = ({ userId }) => Number(userId === meeting.me);
   const people = [...meeting.people].sort((a, b) => isMe(b) - isMe(a));
-  const entries = people.map((person) => personEntry(meeting, person, names.of(person.userId)));
+  const entries = people.map((person) => personEntry(meeting, person, names.of(person.userId), fold));
   return h(
     "section",
     { "aria-label": "In the meeting" },
@@ -90,13 +114,13 @@ function peopleList(meeting, names) {
   );
 }
 
-function personEntry(meeting, person, name) {
+function personEntry(meeting, person, name, fold) {
   const you = person.userId === meeting.me;
   const open = you ? meeting.wantsAudio : person.audio;
   const state = h(
     "span",
     {
-      class: person.talking && open ? "state on" : "state",
+      class: "state",
       role: "img",
       "aria-label": open ? "Microphone on" : "Microphone off",
     },
@@ -120,15 +144,66 @@ function personEntry(meeting, person, name) {
     h(
       "div",
       { class: "who" },
-      h("strong", {}, you ? `${name} (you)` : name),
+      h("strong", { dir: "auto" }, you ? `${name} (you)` : name),
       person.moderator && h("span", { class: "muted small" }, "Moderator"),
     ),
     meeting.isModerator && !you && open ? mute : state,
+    ...(meeting.isModerator && !you ? further(meeting, person, name, fold) : []),
   );
 }
 
-function ending(meeting) {
+/** What a moderator does rarely: behind a button, so that it is not hit by mistake. */
+function further(meeting, { userId, moderator }, name, { unfolded, update }) {
+  const shown = unfolded.has(userId);
+  const fold = () => {
+    if (!unfolded.delete(userId)) unfolded.add(userId);
+    update();
+  };
+  const more = h(
+    "button",
+    {
+      class: "compact round quiet",
+      "data-key": `more ${userId}`,
+      "aria-label": `More about ${name}`,
+      "aria-expanded": String(shown),
+      onclick: fold,
+    },
+    icon("more"),
+  );
+  if (!shown) return [more];
+  const action = (key, label, run) =>
+    h("button", { class: "compact", "data-key": `${key} ${userId}`, "aria-label": `${label}: ${name}`, onclick: run }, label);
+  const promote = () => attempt(() => meeting.setModerator(userId, !moderator));
+  return [
+    more,
+    h(
+      "div",
+      { class: "buttons" },
+      action("role", moderator ? "Take moderator’s rights" : "Make moderator", promote),
+      action("remove", "Remove", () => remove(meeting, userId, name)),
+    ),
+  ];
+}
+
+async function remove(meeting, userId, name) {
+  const text = "They are taken out, and come back only if they are let in again.";
+  const sure = await confirmed(["Remove ", nameIn(name), "?"], text, "Remove");
+  if (sure) await attempt(() => meeting.removePerson(userId));
+}
+
+function forEverybody(meeting) {
   if (!meeting.isModerator) return null;
+  const loud = meeting.people.some(({ userId, audio }) => audio && userId !== meeting.me);
+  const mute = h(
+    "button",
+    { class: "compact", "data-key": "mute-all", disabled: !loud, onclick: () => attempt(() => meeting.muteAll()) },
+    icon("mic-off"),
+    "Mute all",
+  );
+  return h("div", { class: "buttons" }, mute, ending(meeting));
+}
+
+function ending(meeting) {
   const end = async () => {
     const sure = await confirmed("End the meeting?", "Everybody will be taken out of it.", "End for everybody");
     if (sure) await attempt(() => meeting.stop());

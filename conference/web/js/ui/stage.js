@@ -5,7 +5,7 @@ import { Tile } from "./tile.js";
 export class Stage {
   #tiles = new Map();
   #focus = h("div", { class: "focus" });
-  #grid = h("div", { class: "grid" });
+  #grid = h("div", { class: "grid", role: "group", "aria-label": "People" });
   #observer = new ResizeObserver(() => this.#arrange());
 
   constructor() {
@@ -52,7 +52,13 @@ export class Stage {
   }
 
   #arrange() {
-    const tiles = [...this.#grid.children];
+    const { scrollWidth, scrollHeight } = this.#grid;
+    const scrolls = scrollWidth > this.#grid.clientWidth || scrollHeight > this.#grid.clientHeight;
+    if (scrolls && this.element.classList.contains("focused")) this.#grid.tabIndex = 0; // to scroll by keyboard
+    else this.#grid.removeAttribute("tabindex");
+    const all = [...this.#grid.children];
+    const small = NARROW.matches && all.length > 1 && all.find((tile) => tile.classList.contains("own"));
+    const tiles = all.filter((tile) => tile !== small);
     const { clientWidth, clientHeight } = this.#grid;
     const { columns, width, height } = arrangement(tiles.length, clientWidth, clientHeight);
     this.#grid.style.setProperty("--columns", columns);
@@ -66,6 +72,8 @@ export class Stage {
   }
 }
 
+/** Where one's own picture lies small upon the others'. The style sheet has the same bound. */
+const NARROW = matchMedia("(max-width: 760px)");
 const GAP = 12;
 const WIDEST = 1.9;
 

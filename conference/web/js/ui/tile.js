@@ -4,7 +4,7 @@ import { h, icon } from "./dom.js";
 /** One picture in the grid: a person, or a screen that somebody shares. */
 export class Tile {
   #video = h("video", { autoplay: true, playsinline: true });
-  #label = h("span");
+  #label = h("span", { dir: "auto" });
   #muted = icon("mic-off");
   #avatar = null;
   #name = "";
@@ -19,7 +19,22 @@ export class Tile {
       { class: "tile", "data-user": userId, "data-kind": kind },
       this.#video,
       h("div", { class: "name" }, this.#muted, this.#label),
+      kind === "screen" && this.#enlarging(),
     );
+  }
+
+  /** The whole display for a shared screen; on a phone, turned to its wide side where that can be done. */
+  #enlarging() {
+    const enlarge = async () => {
+      if (document.fullscreenElement) return await document.exitFullscreen();
+      if (!this.element.requestFullscreen) return this.#video.webkitEnterFullscreen?.();
+      await this.element.requestFullscreen();
+      await screen.orientation?.lock?.("landscape").catch(() => {}); // desktops have one orientation
+    };
+    const button = h("button", { type: "button", class: "compact enlarge", onclick: enlarge }, icon("enlarge"));
+    button.append(h("span", {}, "Enlarge"));
+    this.#video.addEventListener("dblclick", enlarge);
+    return button;
   }
 
   /**
@@ -29,6 +44,7 @@ export class Tile {
     this.#rename(name, you);
     this.#muted.toggleAttribute("hidden", !muted);
     this.element.classList.toggle("talking", talking && !muted);
+    this.element.classList.toggle("own", you);
     this.element.classList.toggle("mirrored", you && this.kind === "video");
     if (this.#video.srcObject !== stream) this.#video.srcObject = stream;
     this.#video.hidden = !stream;
@@ -47,8 +63,8 @@ export class Tile {
       this.#avatar = this.kind === "video" ? avatar(this.userId, name) : null;
       if (this.#avatar) this.element.prepend(this.#avatar);
     }
-    const whose = you ? `${name} (you)` : name;
-    this.#label.textContent = this.kind === "screen" ? `${name}’s screen` : whose;
+    const after = this.kind === "screen" ? "’s screen" : you ? " (you)" : "";
+    if (this.#label.textContent !== name + after) this.#label.textContent = name + after;
   }
 
   #describe(name, you, muted, stream) {

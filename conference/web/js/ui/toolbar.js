@@ -17,7 +17,7 @@ export class Toolbar {
 
   /** @param {Tool[]} tools */
   constructor(tools) {
-    this.element = h("div", { class: "toolbar", role: "group", "aria-label": "Meeting controls" });
+    this.element = h("section", { class: "toolbar", "aria-label": "Meeting controls" });
     for (const tool of tools) this.element.append(this.#make(tool));
     const byKey = new Map(tools.filter((tool) => tool.key).map((tool) => [tool.key, tool]));
     this.#keys = (event) => {
@@ -61,7 +61,7 @@ export class Toolbar {
       "aria-label": label,
       onclick: run,
     };
-    const button = h("button", attributes, icon(name));
+    const button = h("button", attributes, icon(name), h("span", { class: "word", "aria-hidden": "true" }, label));
     if (key) {
       button.dataset.key = key;
       button.setAttribute("aria-keyshortcuts", key.toUpperCase());

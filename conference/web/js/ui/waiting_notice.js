@@ -1,4 +1,4 @@
-import { h, toast } from "./dom.js";
+import { h, person, toast } from "./dom.js";
 import { chime } from "./loudness.js";
 import { attempt } from "./people_panel.js";
 
@@ -22,11 +22,13 @@ export class WaitingNotice {
   /** @param {boolean} listed whether the list of who waits is open anyway */
   update(listed) {
     const { waiting } = this.#meeting;
-    const text = listed ? "" : this.#text(waiting);
-    if (text === this.#shown) return;
+    const text = listed ? [] : this.#text(waiting);
+    const key = text.map((part) => part.textContent ?? part).join("");
+    if (key === this.#shown) return;
     this.#remove();
-    this.#shown = text;
-    if (text) this.#remove = toast(text, { buttons: this.#buttons(waiting) });
+    this.#remove = () => {};
+    this.#shown = key;
+    if (key) this.#remove = toast(text, { buttons: this.#buttons(waiting) });
   }
 
   close() {
@@ -35,9 +37,9 @@ export class WaitingNotice {
   }
 
   #text(waiting) {
-    if (waiting.length === 0) return "";
-    if (waiting.length > 1) return `${waiting.length} people are waiting to be let in.`;
-    return `${this.#names.of(waiting[0])} is waiting to be let in.`;
+    if (waiting.length === 0) return [];
+    if (waiting.length > 1) return [`${waiting.length} people are waiting to be let in.`];
+    return [person(this.#names.of(waiting[0])), " is waiting to be let in."];
   }
 
   #buttons(waiting) {
