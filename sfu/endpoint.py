@@ -199,7 +199,8 @@ class Endpoint:
         if freshness == "replayed":
             self.counters["stun_replayed"] += 1
             return
-        if freshness == "new":
+        # What was refused the address is sent again by a client that has no answer.
+        if freshness == "new" or self._by_address.get(address) is not peer:
             if not self._claim(address, peer, now_us):
                 self.counters["stun_address_taken"] += 1
                 return

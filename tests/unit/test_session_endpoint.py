@@ -50,9 +50,12 @@ class Desk:
         password: str | None = None,
         role: str = "ICE-CONTROLLING",
         ufrag: str | None = None,
+        transaction: bytes | None = None,
     ) -> aioice_stun.Message | None:
         """The answer to a check, if there is one."""
-        message = aioice_stun.Message(aioice_stun.Method.BINDING, aioice_stun.Class.REQUEST)
+        message = aioice_stun.Message(
+            aioice_stun.Method.BINDING, aioice_stun.Class.REQUEST, transaction_id=transaction
+        )
         message.attributes["USERNAME"] = f"{ufrag or peer.ufrag}:theirs"
         message.attributes[role] = 5
         if nominate:
@@ -124,6 +127,17 @@ def test_an_address_in_use_is_not_given_to_another() -> None:
     assert desk.check(attacker, HOME, nominate=True)
     assert attacker.selected == HOME
     assert victim.selected is None
+
+
+def test_a_check_that_was_refused_the_address_may_come_again() -> None:
+    """As clients send it that have no answer (RFC 8489 section 6.2.1)."""
+    desk = Desk()
+    former, present = desk.open(), desk.open()
+    desk.check(former, nominate=True)
+    assert desk.check(present, transaction=b"of 12 bytes!") is None
+    desk.now_us += CLAIM_AFTER_US
+    assert desk.check(present, transaction=b"of 12 bytes!")
+    assert present.selected == HOME
 
 
 def test_addresses_of_one_peer_are_bounded() -> None:
