@@ -85,7 +85,11 @@ class Readers:
         """Unknown tokens are of readers that have gone meanwhile."""
         for token in tokens:
             if reader := self._readers.get(token):
-                reader.wake()
+                # one whose client is gone must not read on: that would pass for the client's presence.
+                if reader.is_gone():
+                    reader.end()
+                else:
+                    reader.wake()
 
     def end_all(self) -> None:
         """Answer every reader, now and from now on, as if its time were over."""

@@ -76,6 +76,8 @@ class Stream:
                     await self._woken.wait()
             except TimeoutError:
                 return found
+            if self.is_gone():
+                return found
 
     def confirm(self, position: int) -> None:
         """The client has everything up to `position`. Redis hears of it with the next read, soon."""

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from uuid import UUID, uuid4
 
 import pytest
-from channel_rig import SOON, until, until_parked
+from channel_rig import SOON, payload, until, until_parked
 
 from conference.bus import keys
 from conference.bus.channels import Batch, ChannelBus, ChannelMissing, Resync
@@ -222,3 +222,49 @@ async def state_of(bus: ChannelBus, queue: UUID) -> list[bytes]:
 
 async def silent_are(bus: ChannelBus, queues: set[UUID]) -> bool:
     return set(await bus.silent(0.4)) == queues
+
+
+class Closing(asyncio.BaseTransport):
+    """A client's connection, open until it is `gone`."""
+
+    gone = False
+
+    def is_closing(self) -> bool:
+        return self.gone
+
+
+@pytest.mark.parametrize("how", ["poll", "stream"])
+async def test_a_client_that_is_gone_does_not_pass_for_present(open_bus: Opener, how: str) -> None:
+    """Neither by what is told to its channel nor by being marked as present, until its reader has ended."""
+    bus = await open_bus(touch_interval=0.05)
+    queue = uuid4()
+    await bus.create(queue)
+    client = Closing()
+    if how == "poll":
+        reading: asyncio.Task[object] = asyncio.create_task(
+            bus.poll(queue, 1, plain(30), client=client)
+        )
+    else:
+        stream = bus.stream(queue, client)
+        await stream.open(None)
+        reading = asyncio.create_task(stream.read(30))
+    await until_parked(bus)
+    await bus.expire(queue, 60, 0)
+    await asyncio.sleep(0.2)
+    assert await bus.silent(59) == [], "it is read, so it is there"
+    client.gone = True
+    await bus.expire(queue, 60, 0)
+    await bus.publish(uuid4(), [queue], payload(1))
+    await asyncio.wait([reading])
+    assert await bus.silent(59) == [queue]
+
+
+async def test_a_channel_expires_when_it_was_said_to(bus: ChannelBus, queue: UUID) -> None:
+    await bus.expire(queue, 60, 0.3)
+    assert await bus.silent(60) == []
+    await asyncio.sleep(0.4)
+    assert await bus.silent(60) == [queue]
+    await bus.poll(queue, 1, plain(0.01))
+    assert await bus.silent(59) == [], "read again"
+    await bus.expire(uuid4(), 60, 0)
+    assert await bus.silent(59) == [], "one that there is not"
