@@ -1,4 +1,4 @@
-"""Real servers for all tests: one PostgreSQL and one Valkey per session, a fresh database per test.
+"""Real servers for all tests: one PostgreSQL and one Valkey per session, an emptied database per test.
 
 The fixtures that start servers are synchronous: a server belongs to the main thread, not to a test's loop.
 """
@@ -9,15 +9,17 @@ import asyncio
 import itertools
 import shutil
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from conference.embedded import PostgresServer, ValkeyServer
 from conference.storage.database import open_pool
@@ -26,14 +28,28 @@ from conference.storage.migrate import migrate
 T = TypeVar("T")
 Server = TypeVar("Server", PostgresServer, ValkeyServer)
 
-_TEMPLATE = "parley_template"
 _names = itertools.count(1)
+
+# How long an example takes says what else the machine does. What fails is printed as a line to put above the test.
+settings.register_profile(
+    "parley",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("parley")
+
+
+@cache
+def _loop_apart() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="apart", daemon=True).start()
+    return loop
 
 
 def run_apart(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine from synchronous code, whether or not this thread has a loop running."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result(60)
+    return asyncio.run_coroutine_threadsafe(work, _loop_apart()).result(60)
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +65,6 @@ def postgres_server(server_dir: Path) -> Iterator[PostgresServer]:
     """The session's PostgreSQL. Do not stop it: ask for `private_postgres`."""
     server = PostgresServer(server_dir, durable=False)
     server.start()
-    run_apart(_prepare_template(server))
     yield server
     server.stop()
 
@@ -63,19 +78,22 @@ def valkey_server(server_dir: Path) -> Iterator[ValkeyServer]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def kept_database(postgres_server: PostgresServer) -> Iterator[KeptDatabase]:
+    kept = KeptDatabase(postgres_server)
+    yield kept
+    run_apart(kept.close())
+
+
 @pytest.fixture
-def database_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """A fresh, migrated database of this test's own."""
-    name = f"test_{next(_names)}"
-    admin = postgres_server.url_of("postgres")
-    run_apart(_execute(admin, f"create database {name} template {_TEMPLATE}"))
-    yield postgres_server.url_of(name)
-    run_apart(_execute(admin, f"drop database {name} with (force)"))
+def database_url(kept_database: KeptDatabase) -> str:
+    """A migrated database with nothing in it, this test's own. Its tables are not to be changed."""
+    return run_apart(kept_database.emptied())
 
 
 @pytest.fixture
 def empty_database_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """A database with nothing in it."""
+    """A database without tables."""
     name = f"test_{next(_names)}"
     admin = postgres_server.url_of("postgres")
     run_apart(_execute(admin, f"create database {name}"))
@@ -130,9 +148,54 @@ def _private_servers(build: Callable[[Path], Server]) -> Iterator[Callable[[], S
         yield make
 
 
-async def _prepare_template(server: PostgresServer) -> None:
-    await _execute(server.url_of("postgres"), f"create database {_TEMPLATE}")
-    await migrate(server.url_of(_TEMPLATE))
+class KeptDatabase:
+    """One database for one test after the other: to empty it costs a hundredth of making another."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        self._inside: asyncpg.Connection | None = None
+        self._url = ""
+        self._empty = ""
+
+    async def emptied(self) -> str:
+        """Its address. Whoever was still connected is not any more."""
+        if self._inside is None:
+            await self._make()
+        assert self._inside is not None
+        while await self._inside.fetchval(_END_OTHERS):
+            await asyncio.sleep(0.01)
+        await self._inside.execute(self._empty)
+        return self._url
+
+    async def close(self) -> None:
+        if self._inside is not None:
+            await self._inside.close()
+
+    async def _make(self) -> None:
+        name = f"test_{next(_names)}"
+        await _execute(self._server.url_of("postgres"), f"create database {name}")
+        self._url = self._server.url_of(name)
+        await migrate(self._url)
+        self._inside = await asyncpg.connect(self._url, timeout=10)
+        tables = [row[0] for row in await self._inside.fetch(_TABLES)]
+        restart = [row[0] for row in await self._inside.fetch(_RESTART)]
+        # As a replica, so that the order of the tables does not matter to foreign keys.
+        await self._inside.execute("set session_replication_role = replica")
+        self._empty = ";".join([*(f"delete from {table}" for table in tables), *restart])
+
+
+_TABLES = """
+    select quote_ident(tablename) from pg_tables
+    where schemaname = 'public' and tablename <> 'schema_migrations'
+"""
+_RESTART = """
+    select format('select setval(%L, %s, false)', quote_ident(sequencename), start_value)
+    from pg_sequences where schemaname = 'public'
+"""
+_END_OTHERS = """
+    select count(pg_terminate_backend(pid)) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+"""
 
 
 async def _execute(url: str, statement: str) -> None:

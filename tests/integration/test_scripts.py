@@ -120,3 +120,39 @@ def test_a_browser_that_is_not_there_is_said_aloud(
     assert done.returncode == 0, done.stderr
     assert summary(done) == [["browser", stage]]
     assert re.findall(r"[A-Z]+ TESTS SKIPPED", done.stdout) == said
+
+
+def python(installed: Path, text: str) -> None:
+    (installed / ".venv" / "bin" / "python").write_text(f"#!/bin/sh\n{text}\n")
+
+
+@pytest.mark.parametrize("ci", [{}, {"CI": "true"}])
+def test_what_passes_only_alone_is_flaky_and_has_not_passed(
+    installed: Path, ci: dict[str, str]
+) -> None:
+    alone = "echo 'PASSED tests/unit/test_a.py::test_now[and then]'; exit 0"
+    python(installed, f'case "$*" in *--last-failed*) {alone} ;; esac; exit 1')
+    done = call(installed / "scripts" / "test", "unit", "types", cwd=installed, **ci)
+    assert done.returncode == 1
+    assert summary(done)[:2] == [["unit", "FLAKY"], ["types", "passed"]]
+    assert done.stdout.endswith("\nFLAKY        tests/unit/test_a.py::test_now[and then]\n")
+
+
+def test_what_fails_twice_has_failed_though_others_are_flaky(installed: Path) -> None:
+    alone = "echo 'PASSED tests/unit/test_a.py::test_now'"
+    python(installed, f'case "$*" in *--last-failed*) {alone} ;; esac; exit 1')
+    done = call(installed / "scripts" / "test", "unit", cwd=installed)
+    assert done.returncode == 1
+    assert summary(done) == [["unit", "FAILED"], ["FLAKY", "tests/unit/test_a.py::test_now"]]
+
+
+def test_quick_runs_what_needs_no_other_process(installed: Path) -> None:
+    (installed / "tests" / "api").mkdir()
+    (installed / "tests" / "api" / "test_a.py").touch()
+    python(installed, 'echo "asked for $*"')
+    done = call(installed / "scripts" / "test", "quick", "-x", cwd=installed)
+    assert [stage for stage, _ in summary(done)] == ["lint", "types", "unit", "api"]
+    asked = re.findall("asked for -m pytest (.*)", done.stdout)
+    assert [line.split()[0] for line in asked] == ["tests/unit", "tests/api"]
+    assert all(line.endswith(" -x") for line in asked)
+    assert "--ignore-glob=*/test_ucwa_*" in asked[1]
