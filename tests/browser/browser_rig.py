@@ -15,11 +15,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import aiohttp
+import msgspec
+import redis.asyncio as redis
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
+from conference.embedded.valkey import ValkeyServer
 from conference.tokens import issue, user_named
+from schemas import sfu
 
 ROOT = Path(__file__).parents[2]
 ARTIFACTS = ROOT / "test-artifacts"
@@ -96,6 +101,15 @@ class Parley:
             rf"meeting_opened .*meeting_id={meeting_id} process=(\S+)", self.log
         )
         return int(re.findall(rf"process started .*child={name} pid=(\d+)", self.log)[-1])
+
+    async def notice(self, meeting_id: str, body: sfu.FeedPaused) -> None:
+        """What a worker would say of the meeting on its present connections."""
+        epoch = int(
+            re.findall(rf"meeting_opened .*?epoch=(\d+) meeting_id={meeting_id}", self.log)[-1]
+        )
+        notice = sfu.Notice(worker="sfu", meeting=UUID(meeting_id), epoch=epoch, body=body)
+        async with redis.from_url(ValkeyServer(self._data_dir).url) as client:
+            await client.xadd(sfu.NOTICE_STREAM, {sfu.NOTICE_FIELD: msgspec.msgpack.encode(notice)})
 
     @property
     def log(self) -> str:

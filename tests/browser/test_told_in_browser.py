@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
 import time
 from typing import Any
+from uuid import UUID
 
 import pytest
 from browser_rig import Host, Meeting, Person, admit
 from playwright.async_api import expect
 
 from conference.tokens import user_id_for
+from schemas import sfu
 
 pytestmark = [
     pytest.mark.browser,
@@ -131,6 +136,73 @@ async def test_media_that_does_not_get_through_is_said_within_ten_seconds(
     await expect(notice).to_have_count(0)
     await expect(alice.page.locator("[data-connection]")).to_be_hidden()
     assert alice.errors == []
+
+
+@pytest.mark.parametrize("path", ["audio/offer", "media/answer"])
+async def test_a_certificate_that_was_changed_on_the_way_is_said_in_the_servers_words(
+    host: Host, meeting: Meeting, path: str
+) -> None:
+    """Of the connection that bob offers, and of the one that the server does."""
+    alice, bob = [await host.invite(name, meeting) for name in ("alice", "bob")]
+
+    async def change(route: Any, request: Any) -> None:
+        body = request.post_data_json
+        fingerprint = r"(?<=a=fingerprint:sha-256 )\S+"
+        body["sdp"] = re.sub(fingerprint, lambda found: found[0][::-1], body["sdp"])
+        await route.continue_(post_data=json.dumps(body))
+
+    await bob.page.route(f"**/{path}", change)
+    await alice.enter()
+    await admit(alice, bob)
+    notice = bob.page.locator(".trouble-notice .notice")
+    await expect(notice).to_contain_text("encrypted with another key")
+    await bob.page.unroute_all(behavior="ignoreErrors")
+    await expect(notice).to_have_count(0)
+    await bob.sees(alice)
+    assert bob.errors == []
+
+
+async def test_a_picture_that_the_link_does_not_carry_says_so_on_its_tile(
+    host: Host, meeting: Meeting
+) -> None:
+    alice, bob = [await host.invite(name, meeting) for name in ("alice", "bob")]
+    await alice.enter()
+    await admit(alice, bob)
+    await bob.sees(alice)
+    await alice.sees(bob)
+
+    async def pause(paused: bool) -> None:
+        feed = sfu.Feed(UUID(alice.user_id), "video")
+        body = sfu.FeedPaused(user=UUID(bob.user_id), feed=feed, paused=paused)
+        await host.parley.notice(meeting.id, body)
+
+    tile = bob.page.locator(bob.tile(alice))
+    words = bob.page.get_by_text("Paused: your connection is too slow")
+    still = re.compile("^Alice, .*, paused because your connection is too slow$")
+    await pause(True)
+    await expect(tile.get_by_text("Paused: your connection is too slow")).to_be_visible()
+    await expect(tile).to_have_attribute("aria-label", still)
+    await expect(words.filter(visible=True)).to_have_count(1)
+    await bob.shot("paused")
+    await pause(False)
+    await expect(words.filter(visible=True)).to_have_count(0)
+    await expect(tile).not_to_have_attribute("aria-label", still)
+    # A picture that ended is not paused, nor is the one that follows.
+    await pause(True)
+    await expect(words.filter(visible=True)).to_have_count(1)
+    await alice.press("camera")
+    await expect(words.filter(visible=True)).to_have_count(0)
+    await alice.press("camera")
+    await bob.sees(alice)
+    await expect(words.filter(visible=True)).to_have_count(0)
+    # Nor does a new set of connections know of it.
+    await pause(True)
+    await expect(words.filter(visible=True)).to_have_count(1)
+    os.kill(host.parley.worker_of(meeting.id), signal.SIGKILL)
+    await expect(words.filter(visible=True)).to_have_count(0)
+    await bob.sees(alice)
+    assert await alice.page.locator(".paused").filter(visible=True).count() == 0
+    assert alice.errors == bob.errors == []
 
 
 async def test_a_worker_that_is_not_there_is_said_in_its_own_words(

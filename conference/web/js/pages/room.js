@@ -261,7 +261,7 @@ export class Room {
   }
 
   #pictures() {
-    const { people, streams, me, wantsAudio } = this.#meeting;
+    const { people, streams, paused, me, wantsAudio } = this.#meeting;
     const pictures = [];
     people.sort((a, b) => Number(a.userId === me) - Number(b.userId === me));
     for (const person of people) {
@@ -271,10 +271,12 @@ export class Room {
       const key = streamKey(userId, "video");
       const stream = you ? this.#ownStream : (streams.get(key) ?? null);
       const muted = you ? !wantsAudio : !person.audio;
-      pictures.push({ key, userId, kind: "video", name, you, muted, talking, stream });
+      pictures.push({ key, userId, kind: "video", name, you, muted, talking, stream, paused: paused.has(key) });
       const screenKey = streamKey(userId, "screen");
       const screen = streams.get(screenKey);
-      if (screen) pictures.push({ key: screenKey, userId, kind: "screen", name, stream: screen });
+      if (!screen) continue;
+      const still = paused.has(screenKey);
+      pictures.push({ key: screenKey, userId, kind: "screen", name, stream: screen, paused: still });
     }
     return pictures;
   }
@@ -343,6 +345,8 @@ function explanation(trouble) {
   if (trouble.kind === "unanswered") {
     return "The server does not answer for sound and pictures. It may be restarting; this page goes on trying.";
   }
+  const said = SAID[trouble.reason];
+  if (said) return `Sound and pictures do not work: ${said}. This page goes on trying.`;
   const [where] = trouble.addresses;
   const [address, port] = where?.split(" ") ?? [];
   const to = where ? ` to ${address}, UDP port ${port}` : "";
@@ -351,5 +355,15 @@ function explanation(trouble) {
     "network. This page goes on trying."
   );
 }
+
+/** Why the server says that a connection can't come up, where that is not that nothing gets through. */
+const SAID = {
+  wrong_certificate:
+    "what reaches the server is encrypted with another key than this browser named, so something on the way " +
+    "changes it (a proxy or a browser extension, for example)",
+  handshake_refused: "this browser and the server could not agree on how to encrypt them",
+  handshake_unfinished: "packets get through, but too few of them to agree on how to encrypt",
+  failed: "something went wrong at the server",
+};
 
 const LABELS = { audio: "sound", video: "camera", screen: "screen" };

@@ -1,5 +1,6 @@
 import { Publishing, mayPass } from "./publishing.js";
 import { Meter } from "./stats.js";
+import { streamKey } from "./sdp.js";
 import { Subscriptions } from "./subscriptions.js";
 import { Sequence, patiently } from "./timing.js";
 import { Voice } from "./voice.js";
@@ -45,13 +46,18 @@ export class Media extends EventTarget {
     return this.#watching.streams;
   }
 
+  /** The keys of the streams that stand still, because our link does not carry them. @returns {Set<string>} */
+  get paused() {
+    return this.#watching.paused;
+  }
+
   /** Whether every connection that should be up is up. */
   get settled() {
     const offered = [...this.#published.values()].every((each) => each.state === "connected");
     return this.voice.state === "connected" && offered && this.#watching.state !== "connecting";
   }
 
-  /** Why sound or pictures do not come through. @returns {import("./publishing.js").Trouble|null} */
+  /** Why sound or pictures do not come through. @returns {import("./trouble.js").Trouble|null} */
   get trouble() {
     const all = [this.voice, this.#watching, ...this.#published.values()];
     return all.find((each) => each.trouble)?.trouble ?? null;
@@ -125,12 +131,16 @@ export class Media extends EventTarget {
     }
   }
 
-  /** Takes the events that belong to negotiation. */
+  /** Takes the events about our own connections. */
   apply(event) {
     const kind = event.mediaType?.toLowerCase();
     if (event.type === "MEETING_AUDIO_ANSWERED") this.voice.answer(event.sdp);
     if (event.type === "MEETING_SDP_ANSWERED") this.#published.get(kind)?.answer(event.sdp);
     if (event.type === "MEETING_SDP_OFFERED") this.#watching.offer(event.sdp);
+    if (event.type === "MEETING_SUBSCRIPTION_PAUSED") {
+      this.#watching.pause(streamKey(event.userId, kind), event.paused);
+    }
+    if (event.type === "MEETING_CONNECTION_LOST") this.#connection(event.connection)?.heed(event);
   }
 
   /** Figures of all connections since the last call. @returns {Promise<import("./stats.js").Figures>} */
@@ -138,6 +148,11 @@ export class Media extends EventTarget {
     const connections = new Map([["audio", this.voice.pc], ["inbound", this.#watching.pc]]);
     for (const [kind, connection] of this.#published) connections.set(kind, connection.pc);
     return this.#meter.read(connections, this.#watching.streams);
+  }
+
+  /** By the server's name for it. */
+  #connection(name) {
+    return { audio: this.voice, inbound: this.#watching }[name] ?? this.#published.get(name);
   }
 
   #followVoice() {

@@ -110,6 +110,11 @@ export class Meeting extends EventTarget {
     return this.#media.streams;
   }
 
+  /** The keys of those that stand still, because our link does not carry them. @returns {Set<string>} */
+  get paused() {
+    return this.#media.paused;
+  }
+
   /** One track for each speaker slot. @returns {MediaStreamTrack[]} */
   get audioTracks() {
     return this.#media.voice.tracks;
@@ -124,7 +129,7 @@ export class Meeting extends EventTarget {
 
   /**
    * Why sound or pictures do not come through; null as long as they do, or may yet. Changes with `connection`.
-   * @returns {import("./publishing.js").Trouble|null}
+   * @returns {import("./trouble.js").Trouble|null}
    */
   get trouble() {
     return this.state === "joined" ? this.#media.trouble : null;

@@ -1,5 +1,5 @@
-import { candidatesOf } from "./sdp.js";
 import { backoff, pause } from "./timing.js";
+import { Connection, Unreachable } from "./trouble.js";
 
 /** How long an offer may wait for its answer, and after it the connection for ICE and DTLS. Milliseconds. */
 const ANSWER_TIMEOUT = 8_000;
@@ -10,40 +10,14 @@ const DISTURBED_LIMIT = 7_000;
 const TROUBLE_AFTER = 4_000;
 
 /**
- * @typedef {object} Trouble why a connection does not come up
- * @property {"unreachable"|"unanswered"|"refused"} kind `unreachable`: no packet comes through to the media
- *   server; `unanswered`: the server does not answer our offer; `refused`: it says that it can't, see `message`
- * @property {string[]} addresses where the media server says that it is, as `address port`
- * @property {string} message
- */
-
-/** A connection that was negotiated and did not come up in time, or failed. */
-export class Unreachable extends Error {
-  kind = "unreachable";
-
-  /** @param {RTCPeerConnection} pc */
-  constructor(pc) {
-    super("the media server cannot be reached");
-    this.addresses = candidatesOf(pc.remoteDescription?.sdp ?? "");
-  }
-}
-
-/** @param {Error & {kind?: string, addresses?: string[]}} error @returns {Trouble} */
-export function troubleOf(error) {
-  const kind = error.kind ?? (error.status ? "refused" : "unanswered");
-  return { kind, addresses: error.addresses ?? [], message: error.message };
-}
-
-/**
  * One peer connection for which this client makes the offers: audio, camera, or screen.
  *
  * It keeps itself connected until it is closed: an offer that is refused for now, an answer that does not
  * come, ICE that fails or stays disturbed all lead to a new peer connection and a new offer.
  *
- * Events: `state` ({@link Publishing#state} or {@link Publishing#trouble} changed), `refused` (detail: the ApiError; the server will not
- * have this offer, and it is not repeated).
+ * Events: `state`, `refused` (detail: the ApiError; the server will not have this offer, and it is not repeated).
  */
-export class Publishing extends EventTarget {
+export class Publishing extends Connection {
   #build;
   #send;
   #pc = null;
@@ -59,10 +33,6 @@ export class Publishing extends EventTarget {
     super();
     this.#build = build;
     this.#send = send;
-    /** @type {"closed"|"connecting"|"connected"} */
-    this.state = "closed";
-    /** Why it is not up, once that has lasted. @type {Trouble|null} */
-    this.trouble = null;
   }
 
   /** The current peer connection, for statistics. @type {RTCPeerConnection|null} */
@@ -84,27 +54,27 @@ export class Publishing extends EventTarget {
 
   close() {
     this.#drop();
-    this.#become("closed");
-    this.#troubled(null);
+    this.become("closed");
+    this.troubled(null);
   }
 
   async #keepConnected(signal) {
     let since = performance.now();
     for (let failures = 0; !signal.aborted; failures++) {
-      this.#become("connecting");
+      this.begin();
       try {
         await this.#connect(signal);
         if (signal.aborted) return;
-        this.#become("connected");
-        this.#troubled(null);
+        this.become("connected");
+        this.troubled(null);
         failures = -1;
         const pc = this.#pc;
-        await lost(pc, signal, (disturbed) => this.#troubled(disturbed ? new Unreachable(pc) : null));
+        await lost(pc, signal, (disturbed) => this.troubled(disturbed ? new Unreachable(pc) : null));
         since = performance.now();
       } catch (error) {
         if (signal.aborted) return;
         if (error.status && !mayPass(error)) return this.#refuse(error);
-        if (performance.now() - since > TROUBLE_AFTER) this.#troubled(error);
+        if (performance.now() - since > TROUBLE_AFTER) this.troubled(error);
       }
       await pause(backoff(Math.max(0, failures)), signal);
     }
@@ -133,18 +103,6 @@ export class Publishing extends EventTarget {
     this.#abort?.abort();
     this.#pc?.close();
     this.#pc = null;
-  }
-
-  #troubled(error) {
-    if (error === this.trouble) return;
-    this.trouble = error && troubleOf(error);
-    this.dispatchEvent(new CustomEvent("state"));
-  }
-
-  #become(state) {
-    if (this.state === state) return;
-    this.state = state;
-    this.dispatchEvent(new CustomEvent("state"));
   }
 }
 

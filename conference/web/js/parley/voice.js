@@ -68,6 +68,10 @@ export class Voice extends EventTarget {
     this.#connection.answer(sdp);
   }
 
+  heed(event) {
+    this.#connection.heed(event);
+  }
+
   /** Opens or closes our microphone. */
   want(enabled) {
     this.#become(enabled);

@@ -1,15 +1,16 @@
-import { CONNECT_TIMEOUT, Unreachable, connected, lost, troubleOf, within } from "./publishing.js";
+import { CONNECT_TIMEOUT, connected, lost, within } from "./publishing.js";
 import { sendingSections, sessionIdentity } from "./sdp.js";
 import { Sequence, patiently } from "./timing.js";
+import { Connection, Unreachable } from "./trouble.js";
 
 /**
  * The peer connection on which everything subscribed arrives. The server makes its offers, one at a time;
  * m-lines are reused, so which picture a track shows is read from each offer's stream ids.
  *
- * Events: `streams` ({@link Watching#streams} changed), `state` (so did {@link Watching#state} or its trouble), `lost` (the connection is beyond hope:
- * subscribe anew).
+ * Events: `streams` ({@link Watching#streams} or {@link Watching#paused} changed), `state`, `lost` (the
+ * connection is beyond hope: subscribe anew).
  */
-export class Watching extends EventTarget {
+export class Watching extends Connection {
   #sendAnswer;
   #pc = null;
   #identity = "";
@@ -22,10 +23,8 @@ export class Watching extends EventTarget {
     this.#sendAnswer = sendAnswer;
     /** `<userId>/video` or `<userId>/screen` to its stream. @type {Map<string, MediaStream>} */
     this.streams = new Map();
-    /** @type {"closed"|"connecting"|"connected"} */
-    this.state = "closed";
-    /** Why it did not come up. @type {import("./publishing.js").Trouble|null} */
-    this.trouble = null;
+    /** The keys of those that do not move, because our link does not carry them. @type {Set<string>} */
+    this.paused = new Set();
   }
 
   /** @type {RTCPeerConnection|null} */
@@ -47,6 +46,13 @@ export class Watching extends EventTarget {
     });
   }
 
+  /** The server stops sending a picture to us, or goes on. @param {string} key @param {boolean} paused */
+  pause(key, paused) {
+    if (paused) this.paused.add(key);
+    else this.paused.delete(key);
+    this.#show(this.streams);
+  }
+
   /** Drops the connection and every stream; the next offer begins a new one. */
   reset() {
     this.#abort.abort();
@@ -54,19 +60,13 @@ export class Watching extends EventTarget {
     this.#pc?.close();
     this.#pc = null;
     this.#identity = "";
-    this.#become("closed");
+    this.become("closed");
     this.#show(new Map());
   }
 
   /** There is no trouble any more: it is up, or nothing has to come. */
   forgive() {
-    this.#troubled(null);
-  }
-
-  #troubled(error) {
-    if (error === this.trouble) return;
-    this.trouble = error && troubleOf(error);
-    this.dispatchEvent(new CustomEvent("state"));
+    this.troubled(null);
   }
 
   async #answer(sdp, signal) {
@@ -86,7 +86,8 @@ export class Watching extends EventTarget {
     this.#pc?.close();
     this.#identity = identity;
     this.#pc = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
-    this.#become("connecting");
+    this.paused.clear();
+    this.begin();
     this.#watch(this.#pc, signal);
     return this.#pc;
   }
@@ -94,12 +95,12 @@ export class Watching extends EventTarget {
   async #watch(pc, signal) {
     try {
       await within(connected(pc), CONNECT_TIMEOUT, signal, new Unreachable(pc));
-      if (this.#pc === pc) this.#become("connected");
+      if (this.#pc === pc) this.become("connected");
       this.forgive();
-      await lost(pc, signal, (disturbed) => this.#troubled(disturbed ? new Unreachable(pc) : null));
+      await lost(pc, signal, (disturbed) => this.troubled(disturbed ? new Unreachable(pc) : null));
     } catch (error) {
       // Not connected in time: same consequence as a connection that was lost.
-      if (this.#pc === pc && !signal.aborted) this.#troubled(error);
+      if (this.#pc === pc && !signal.aborted) this.troubled(error);
     }
     if (this.#pc === pc && !signal.aborted) this.#lose();
   }
@@ -122,12 +123,7 @@ export class Watching extends EventTarget {
 
   #show(streams) {
     this.streams = streams;
+    for (const key of this.paused) if (!streams.has(key)) this.paused.delete(key);
     this.dispatchEvent(new CustomEvent("streams"));
-  }
-
-  #become(state) {
-    if (this.state === state) return;
-    this.state = state;
-    this.dispatchEvent(new CustomEvent("state"));
   }
 }

@@ -16,7 +16,7 @@ export class Stage {
   /**
    * Shows exactly these pictures, in this order.
    * @param {{key: string, userId: string, kind: "video"|"screen", name: string, you?: boolean,
-   *          muted?: boolean, talking?: boolean, stream?: MediaStream|null}[]} pictures
+   *          muted?: boolean, talking?: boolean, stream?: MediaStream|null, paused?: boolean}[]} pictures
    */
   update(pictures) {
     const keys = new Set(pictures.map(({ key }) => key));

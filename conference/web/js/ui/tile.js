@@ -1,11 +1,14 @@
 import { avatar } from "./avatar.js";
 import { h, icon } from "./dom.js";
 
+const STILL = "paused because your connection is too slow";
+
 /** One picture in the grid: a person, or a screen that somebody shares. */
 export class Tile {
   #video = h("video", { autoplay: true, playsinline: true });
   #label = h("span", { dir: "auto" });
   #muted = icon("mic-off");
+  #paused = h("p", { class: "paused", hidden: true }, "Paused: your connection is too slow");
   #avatar = null;
   #name = "";
 
@@ -18,6 +21,7 @@ export class Tile {
       "article",
       { class: "tile", "data-user": userId, "data-kind": kind },
       this.#video,
+      this.#paused,
       h("div", { class: "name" }, this.#muted, this.#label),
       kind === "screen" && this.#enlarging(),
     );
@@ -38,9 +42,10 @@ export class Tile {
   }
 
   /**
-   * @param {{name: string, you?: boolean, muted?: boolean, talking?: boolean, stream?: MediaStream|null}} what
+   * @param {{name: string, you?: boolean, muted?: boolean, talking?: boolean, stream?: MediaStream|null,
+   *          paused?: boolean}} what `paused`: the picture stands still, because our link does not carry it
    */
-  update({ name, you = false, muted = false, talking = false, stream = null }) {
+  update({ name, you = false, muted = false, talking = false, stream = null, paused = false }) {
     this.#rename(name, you);
     this.#muted.toggleAttribute("hidden", !muted);
     this.element.classList.toggle("talking", talking && !muted);
@@ -48,7 +53,9 @@ export class Tile {
     this.element.classList.toggle("mirrored", you && this.kind === "video");
     if (this.#video.srcObject !== stream) this.#video.srcObject = stream;
     this.#video.hidden = !stream;
-    this.element.setAttribute("aria-label", this.#describe(name, you, muted, stream));
+    this.#paused.hidden = !paused;
+    const described = this.#describe(name, you, muted, stream);
+    this.element.setAttribute("aria-label", paused ? `${described}, ${STILL}` : described);
   }
 
   remove() {
