@@ -28,6 +28,7 @@ from conference.storage.migrate import migrate
 T = TypeVar("T")
 Server = TypeVar("Server", PostgresServer, ValkeyServer)
 
+_TEMPLATE = "parley_template"
 _names = itertools.count(1)
 
 # How long an example takes says what else the machine does. What fails is printed as a line to put above the test.
@@ -87,7 +88,7 @@ def kept_database(postgres_server: PostgresServer) -> Iterator[KeptDatabase]:
 
 @pytest.fixture
 def database_url(kept_database: KeptDatabase) -> str:
-    """A migrated database with nothing in it, this test's own. Its tables are not to be changed."""
+    """A migrated database with nothing in it, this test's own."""
     return run_apart(kept_database.emptied())
 
 
@@ -149,39 +150,58 @@ def _private_servers(build: Callable[[Path], Server]) -> Iterator[Callable[[], S
 
 
 class KeptDatabase:
-    """One database for one test after the other: to empty it costs a hundredth of making another."""
+    """One database for one test after the other: to empty it costs a hundredth of making another.
+
+    A test that changes more than rows (a trigger, a column) makes another necessary, and the next test gets one.
+    """
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
+        self._name = ""
         self._inside: asyncpg.Connection | None = None
-        self._url = ""
+        self._made: object = None
         self._empty = ""
 
     async def emptied(self) -> str:
         """Its address. Whoever was still connected is not any more."""
         if self._inside is None:
-            await self._make()
-        assert self._inside is not None
-        while await self._inside.fetchval(_END_OTHERS):
-            await asyncio.sleep(0.01)
-        await self._inside.execute(self._empty)
-        return self._url
+            await self._prepare_template()
+            inside = await self._make()
+        else:
+            inside = self._inside
+            while await inside.fetchval(_END_OTHERS):
+                await asyncio.sleep(0.01)
+            if await inside.fetch(_DEFINITIONS) == self._made:
+                await inside.execute(self._empty)
+            else:
+                await self.close()
+                inside = await self._make()
+        self._inside = inside
+        return self._server.url_of(self._name)
 
     async def close(self) -> None:
         if self._inside is not None:
             await self._inside.close()
+            await self._execute(f"drop database {self._name} with (force)")
 
-    async def _make(self) -> None:
-        name = f"test_{next(_names)}"
-        await _execute(self._server.url_of("postgres"), f"create database {name}")
-        self._url = self._server.url_of(name)
-        await migrate(self._url)
-        self._inside = await asyncpg.connect(self._url, timeout=10)
-        tables = [row[0] for row in await self._inside.fetch(_TABLES)]
-        restart = [row[0] for row in await self._inside.fetch(_RESTART)]
+    async def _prepare_template(self) -> None:
+        await self._execute(f"create database {_TEMPLATE}")
+        await migrate(self._server.url_of(_TEMPLATE))
+
+    async def _make(self) -> asyncpg.Connection:
+        self._name = f"test_{next(_names)}"
+        await self._execute(f"create database {self._name} template {_TEMPLATE}")
+        inside = await asyncpg.connect(self._server.url_of(self._name), timeout=10)
+        tables = [row[0] for row in await inside.fetch(_TABLES)]
+        restart = [row[0] for row in await inside.fetch(_RESTART)]
         # As a replica, so that the order of the tables does not matter to foreign keys.
-        await self._inside.execute("set session_replication_role = replica")
+        await inside.execute("set session_replication_role = replica")
         self._empty = ";".join([*(f"delete from {table}" for table in tables), *restart])
+        self._made = await inside.fetch(_DEFINITIONS)
+        return inside
+
+    async def _execute(self, statement: str) -> None:
+        await _execute(self._server.url_of("postgres"), statement)
 
 
 _TABLES = """
@@ -192,6 +212,11 @@ _RESTART = """
     select format('select setval(%L, %s, false)', quote_ident(sequencename), start_value)
     from pg_sequences where schemaname = 'public'
 """
+_DEFINITIONS = " union all ".join(
+    f"select '{catalog}', count(*), sum(xmin::text::bigint) from {catalog}"
+    for catalog in ("pg_class", "pg_proc", "pg_trigger", "pg_constraint", "pg_attrdef")
+)
+"""Other rows than before mean that a definition was changed: `xmin` is who wrote a row."""
 _END_OTHERS = """
     select count(pg_terminate_backend(pid)) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'

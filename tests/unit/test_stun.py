@@ -209,6 +209,7 @@ def with_attributes(raw: str) -> bytes:
         (request(message_class=aioice_stun.Class.INDICATION), "request"),
         (request()[:-4] + bytes(4), "FINGERPRINT"),
     ],
+    ids=lambda part: part if isinstance(part, str) else "bytes",  # some are random
 )
 def test_what_is_no_check(data: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
