@@ -6,17 +6,19 @@ The fixtures that start servers are synchronous: a server belongs to the main th
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import shutil
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
+import msgspec
 import pytest
 import redis
 from hypothesis import HealthCheck, settings
@@ -39,6 +41,34 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("parley")
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays to the end: without it to walk through, the collector takes a sixth less time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def schemas_once() -> Iterator[None]:
+    """Every application describes the same types, which takes half the time that it needs to start."""
+    made: dict[object, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+    make = msgspec.json.schema_components
+
+    def remembered(
+        types: Iterable[Any], **how: Any
+    ) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
+        types = tuple(types)
+        key = (repr(types), *sorted(how.items()))
+        if key not in made:
+            made[key] = make(types, **how)
+        schemas, components = made[key]
+        return schemas, dict(components)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(msgspec.json, "schema_components", remembered)
+        yield
 
 
 @cache
