@@ -13,11 +13,11 @@ from conference.commands import CommandError, database, password, processes, pro
 from conference.commands.doctor import doctor
 from conference.commands.token import token
 from conference.commands.up import up
-from conference.datadir import DataDirError
-from conference.embedded import EmbeddedError
-from conference.reach import UnreachableError
+from conference.machine.datadir import DataDirError
+from conference.machine.embedded import EmbeddedError
+from conference.machine.reach import UnreachableError
+from conference.machine.supervisor import SupervisorError
 from conference.storage.migrate import MigrationError
-from conference.supervisor import SupervisorError
 from config.settings import SettingsError
 
 app = App(

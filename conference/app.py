@@ -23,11 +23,6 @@ from conference.api.meetings import routes as meeting_routes
 from conference.api.metrics import Metrics
 from conference.api.middleware import Gate, stamp
 from conference.api.operators import Operators
-from conference.api.ucwa import oauth, spelling
-from conference.api.ucwa import urls as ucwa_urls
-from conference.api.ucwa.origin import Origin
-from conference.api.ucwa.refusals import PREFIXES as UCWA_PREFIXES
-from conference.api.ucwa.refusals import Refusals
 from conference.api.users import routes as user_routes
 from conference.bus import keys
 from conference.bus.channels import ChannelBus
@@ -54,7 +49,13 @@ from conference.storage import channels as channel_rows
 from conference.storage.database import open_pool
 from conference.storage.users import User
 from conference.tokens import load_secret
-from conference.ucwa import Shared, Ucwa
+from conference.ucwa.applications import oauth
+from conference.ucwa.engine import spelling
+from conference.ucwa.engine import urls as ucwa_urls
+from conference.ucwa.engine.origin import Origin
+from conference.ucwa.engine.refusals import PREFIXES as UCWA_PREFIXES
+from conference.ucwa.engine.refusals import Refusals
+from conference.ucwa.family import Shared, Ucwa
 from config.settings import Settings
 
 _TIDY_WITHIN = 2.0

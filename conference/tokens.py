@@ -15,7 +15,7 @@ import msgspec
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from conference.datadir import make_private
+from conference.machine.datadir import make_private
 from config.settings import SECRET_SHORTEST, Settings, SettingsError
 
 ALGORITHM = "HS256"

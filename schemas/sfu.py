@@ -316,4 +316,4 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     tracks: int = 0
     legs: int = 0
     counters: dict[str, int] = msgspec.field(default_factory=dict)
-    """Totals since the worker started; the names of the packet path's are in sfu/counters.py."""
+    """Totals since the worker started; the names of the packet path's are in sfu/path/counters.py."""

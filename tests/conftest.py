@@ -23,7 +23,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
-from conference.embedded import PostgresServer, ValkeyServer
+from conference.machine.embedded import PostgresServer, ValkeyServer
 from conference.storage.database import open_pool
 from conference.storage.migrate import migrate
 

@@ -11,8 +11,8 @@ from rig_meetings import Json
 from ucwa_rig import Answer, events_of
 
 from conference.domain.facts import Urgency
+from conference.ucwa.conversations.facts import ConversationNews, Step
 from schemas.events import ParticipantJoined
-from schemas.ucwa_conversations import ConversationNews, Step
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

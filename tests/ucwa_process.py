@@ -15,7 +15,7 @@ from aiohttp import ClientError, ClientSession
 from rig_meetings import SECRET, WITHIN, Api
 from yarl import URL
 
-from conference.embedded.process import dies_with_parent
+from conference.machine.embedded.process import dies_with_parent
 
 
 class Address:

@@ -8,8 +8,8 @@ import os
 import msgspec
 
 from conference.commands.up import DEFAULTS
-from conference.doctor import examine
-from conference.finding import Finding
+from conference.machine.doctor import examine
+from conference.machine.finding import Finding
 from config.settings import SettingsError, load
 
 

@@ -15,11 +15,11 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from conference import reach
 from conference.commands import CommandError
 from conference.commands.servers import connected, redis_url, with_servers
-from conference.ports import refused
-from conference.reach import UnreachableError
+from conference.machine import reach
+from conference.machine.ports import refused
+from conference.machine.reach import UnreachableError
 from config import logging as logs
 from config.settings import Settings, load
 
@@ -53,7 +53,7 @@ def sfu() -> int:
     SIGTERM drains it: no new meeting, and it ends once nobody is connected. Ctrl-C, or a second SIGTERM,
     ends it at once.
     """
-    from sfu import worker  # an API process carries nothing of the media side
+    from sfu.worker import worker  # an API process carries nothing of the media side
 
     settings = load(os.environ)
     url = redis_url(settings)

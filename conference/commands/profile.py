@@ -13,9 +13,9 @@ from conference.commands import CommandError
 from conference.commands.servers import connected
 from conference.domain.directory import Phone, PhoneType, Profile, phone_uri
 from conference.storage import users
-from conference.storage.ucwa import people
-from conference.storage.ucwa.people import Photo
 from conference.tokens import user_named
+from conference.ucwa.people import store as people
+from conference.ucwa.people.store import Photo
 from config.settings import Settings, load
 
 PHOTO_MOST = 256 * 1024

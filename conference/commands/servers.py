@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import asyncpg
 import msgspec
 
-from conference import reach
 from conference.commands import CommandError
-from conference.datadir import ServerUrls, read_urls
+from conference.machine import reach
+from conference.machine.datadir import ServerUrls, read_urls
 from config.settings import Settings
 
 

@@ -11,7 +11,7 @@ import msgspec
 from cyclopts import Parameter, validators
 
 from conference.commands import CommandError
-from conference.supervisor import run_until_signalled
+from conference.machine.supervisor import run_until_signalled
 from config import logging as logs
 from config.settings import THIS_MACHINE, Settings, load
 

@@ -6,17 +6,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from conference.domain import (
-    access_list,
-    admission,
-    leaving,
-    lifecycle,
-    media,
-    online_meeting,
-    waiting_room,
-)
+from conference.domain import access_list, admission, leaving, lifecycle, media, waiting_room
 from conference.domain.meeting import Change, Command, Meeting
 from conference.domain.moderation import moderation_told
+from conference.ucwa.meetings import rules as online_meeting
 
 # A rule takes the one command type it is filed under, which a dict's type cannot say: hence Any.
 Rule = Callable[[Meeting, Any, datetime], Change]

@@ -1,4 +1,4 @@
-/* Totals since the path was opened. Names and meanings are those of sfu/counters.py; the last ones are ours. */
+/* Totals since the path was opened. Names and meanings are those of sfu/path/counters.py; the last ones are ours. */
 #ifndef PARLEY_COUNTERS_H
 #define PARLEY_COUNTERS_H
 

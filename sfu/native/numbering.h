@@ -163,7 +163,7 @@ static bool numbering_late(const Numbering *map, const SegmentRing *ring, int64_
     return false;
 }
 
-/* Whether a packet under this number would still be taken: see REACH in sfu/rtp/sequence.py. */
+/* Whether a packet under this number would still be taken: see REACH in sfu/wire/sequence.py. */
 static inline bool numbering_reaches(const Numbering *map, int64_t ours)
 {
     return numbering_next(map) - ours <= REACH;

@@ -8,11 +8,11 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
-from sfu.counters import FORWARD_BOUNDS_US
+from sfu.path.counters import FORWARD_BOUNDS_US
 from sfu.native.core cimport *
 from sfu.native.srtp import context, context_address, function_addresses, session_key
 from sfu.native.wire import from_wire, to_wire
-from sfu.path import (
+from sfu.path.interface import (
     Datagram,
     Echo as EchoTold,
     Inbound,
@@ -66,7 +66,7 @@ cdef class _Leg:
 
 
 cdef class NativePath:
-    """See `sfu.path.PacketPath`. Not thread-safe: one event loop owns it."""
+    """See `sfu.path.interface.PacketPath`. Not thread-safe: one event loop owns it."""
 
     cdef Path* c
     cdef object _socket

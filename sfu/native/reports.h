@@ -1,4 +1,4 @@
-/* Reports of either direction (RFC 3550 section 6.4), as sfu/reports.py and sfu/rtp/rtcp.py have them: what viewers
+/* Reports of either direction (RFC 3550 section 6.4), as sfu/path/reports.py and sfu/wire/rtcp.py have them: what viewers
  * say is looked at without telling Python, and what they are told is written here. */
 #ifndef PARLEY_REPORTS_H
 #define PARLEY_REPORTS_H

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from pylibsrtp import Session
 from pylibsrtp._binding import ffi, lib
 
-from sfu.path import SrtpKeys
+from sfu.path.interface import SrtpKeys
 
 _PACKET_CALL = "srtp_err_status_t(*)(struct srtp_ctx_t_ *, void *, int *)"
 _SIGNATURES = {

@@ -1,6 +1,6 @@
 /* How long packets are in the worker: from the kernel's having received one to its last copy's having left.
  *
- * Buckets as in sfu/counters.py: 1 to 100 µs singly, then ninety to every power of ten, so that a bound has two
+ * Buckets as in sfu/path/counters.py: 1 to 100 µs singly, then ninety to every power of ten, so that a bound has two
  * significant digits and the coarse bounds are among them.
  */
 #ifndef PARLEY_TIMING_H

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import msgspec
 
-from sfu.path import Address
+from sfu.path.interface import Address
 from sfu.sdp.remote import Direction, Setup
 
 PROTOCOL = "UDP/TLS/RTP/SAVPF"

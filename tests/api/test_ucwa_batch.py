@@ -11,7 +11,7 @@ import pytest
 from rig_meetings import Api
 from ucwa_rig import Answer, Program, parsed, running_ucwa
 
-from conference.api.ucwa import negotiate
+from conference.ucwa.engine import negotiate
 
 REQUEST = "Content-Type: application/http; msgtype=request\r\n\r\n"
 

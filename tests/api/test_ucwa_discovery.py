@@ -18,8 +18,8 @@ from aiohttp import ClientSession
 from rig_meetings import SECRET, Api, Json, token_for
 from ucwa_rig import Answer, Program, request, running_ucwa
 
-from conference.api.ucwa.spelling import spelled
 from conference.tokens import TokenUser, issue
+from conference.ucwa.engine.spelling import spelled
 
 FORMS = [
     "application/json",

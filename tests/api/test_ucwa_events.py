@@ -27,7 +27,7 @@ from ucwa_people import subscribe
 from ucwa_rig import Answer, Program, events_of, running_ucwa
 
 from conference.domain.facts import Urgency
-from schemas.ucwa_conversations import ConversationNews, Step
+from conference.ucwa.conversations.facts import ConversationNews, Step
 
 Start = Callable[..., Awaitable["Client"]]
 

@@ -11,8 +11,8 @@ import pytest
 from rig_meetings import SECRET, Api, Json, Person
 from ucwa_rig import Answer, Program, running_ucwa
 
-from conference.domain import extension
 from conference.tokens import issue, user_named
+from conference.ucwa.meetings import extension_rules as extension
 
 REL = "onlineMeetingExtension"
 ORGANIZER, PARTICIPANT = "RoamedOrganizerData", "RoamedParticipantData"
@@ -256,7 +256,7 @@ async def test_what_is_too_much(
 
 
 async def test_there_may_be_too_many(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conference.services.ucwa.extensions.MOST", 2)
+    monkeypatch.setattr("conference.ucwa.meetings.extension_service.MOST", 2)
     alice = await started(api, "alice")
     address = (await meeting(alice)).link("onlineMeetingExtensions")
     answers = await asyncio.gather(*(alice.post(address, {"id": name}) for name in "abcd"))

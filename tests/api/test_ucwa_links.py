@@ -13,8 +13,8 @@ import pytest
 from rig_meetings import Api, Json, running_worker
 from ucwa_rig import Answer, Program, events_of, from_xml, request, running_ucwa, told
 
-from conference.api.ucwa.etags import is_put_token
 from conference.storage.migrate import migrate
+from conference.ucwa.engine.etags import is_put_token
 
 VENDOR = "application/vnd.microsoft.com.ucwa"
 _DATE = re.compile(r"/Date\((-?\d+)\)/")

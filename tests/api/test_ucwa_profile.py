@@ -15,8 +15,8 @@ from ucwa_rig import Answer, Program, running_ucwa
 
 from conference.domain.directory import Phone, PhoneType, Profile
 from conference.storage import users
-from conference.storage.ucwa import people
 from conference.tokens import user_named
+from conference.ucwa.people import store as people
 
 
 @pytest.fixture

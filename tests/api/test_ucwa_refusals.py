@@ -21,15 +21,15 @@ from conference.api import openapi
 from conference.api.auth import Authenticator, Caller, TokenVerifier
 from conference.api.metrics import Metrics
 from conference.api.middleware import Gate
-from conference.api.ucwa import etags, routes
-from conference.api.ucwa.batch import Batches
-from conference.api.ucwa.call import Call, Endpoint, Reply
-from conference.api.ucwa.dispatch import Dispatch
-from conference.api.ucwa.origin import Origin
-from conference.api.ucwa.refusals import PREFIXES, Refusals
-from conference.api.ucwa.resource import Resource
-from conference.domain.application import Application
 from conference.tokens import issue, user_named
+from conference.ucwa.application import Application
+from conference.ucwa.engine import etags, routes
+from conference.ucwa.engine.batch import Batches
+from conference.ucwa.engine.call import Call, Endpoint, Reply
+from conference.ucwa.engine.dispatch import Dispatch
+from conference.ucwa.engine.origin import Origin
+from conference.ucwa.engine.refusals import PREFIXES, Refusals
+from conference.ucwa.engine.resource import Resource
 from config.settings import Settings
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"

@@ -17,11 +17,11 @@ from ucwa_rig import Answer, Program, request, running_ucwa
 
 from conference import passwords
 from conference.errors import TooManyRequests
-from conference.services.ucwa.sign_in import Meetings, SignIn, _accounts
 from conference.storage import passwords as password_rows
 from conference.storage import users
 from conference.storage.users import User
 from conference.tokens import TokenUser, issue, user_named
+from conference.ucwa.applications.sign_in import Meetings, SignIn, _accounts
 
 PASSWORD = "correct horse battery"
 ANONYMOUS = "urn:microsoft.rtc:anonmeeting"

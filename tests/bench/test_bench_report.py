@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from load import report
 
-from sfu.counters import ForwardTime
+from sfu.path.counters import ForwardTime
 
 COUNTED = {
     "forward_us_count": 1000,

@@ -7,7 +7,7 @@ import struct
 
 from aioice import stun
 
-from sfu.rtp import rtcp, twcc
+from sfu.wire import rtcp, twcc
 
 _INTERESTING = (0, 1, 2, 0x0F, 0x10, 0x7F, 0x80, 0x8F, 0xC8, 0xCD, 0xCE, 0xFF)
 

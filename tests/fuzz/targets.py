@@ -14,18 +14,17 @@ from collections.abc import Callable
 from pylibsrtp import Error as SrtpError
 from pylibsrtp import Policy, Session
 
-from conference.api.ucwa import multipart, negotiate
-from conference.api.ucwa.multipart import Part
-from conference.api.ucwa.reading import body_inputs
 from conference.errors import BadRequest, DomainError
+from conference.ucwa.engine import multipart, negotiate
+from conference.ucwa.engine.multipart import Part
+from conference.ucwa.engine.reading import body_inputs
 from schemas.descriptions import ANSWER
-from sfu import dtls_records, stun
-from sfu.negotiation import AudioAnswer, VideoAnswer, answer_audio, answer_video
-from sfu.path import Codec, LegSpec, PacketPath, Source, TrackSpec
-from sfu.rtp import extensions, header, keyframe, rtcp, rtx, twcc, vp8
+from sfu.path.interface import Codec, LegSpec, PacketPath, Source, TrackSpec
+from sfu.sdp.answers import AudioAnswer, VideoAnswer, answer_audio, answer_video
 from sfu.sdp.local import LocalTransport, render
+from sfu.sdp.offers import Subscriptions
 from sfu.sdp.remote import parse as parse_sdp
-from sfu.subscriptions import Subscriptions
+from sfu.wire import dtls_records, extensions, header, keyframe, rtcp, rtx, stun, twcc, vp8
 
 Target = Callable[[bytes], None]
 

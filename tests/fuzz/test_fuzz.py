@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from mutation import mutate, seeds
 from targets import PARSERS, Target, WholePath
 
-from sfu.port import PythonPath
+from sfu.path.python.path import PythonPath
 
 CORPUS = Path(__file__).parent / "corpus"
 DEFAULT_SECONDS = 0.5

@@ -14,8 +14,8 @@ from channel_rig import SOON, until
 from conference.bus.link import RedisLink
 from conference.bus.redis import CommandRefused, RedisLane
 from conference.bus.subscriber import Subscriber
-from conference.embedded import ValkeyServer
 from conference.errors import Unavailable
+from conference.machine.embedded import ValkeyServer
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ import pytest
 from channel_api import SECRET, Server, Stage, User, numbers, stage_on
 from channel_rig import joined, until
 
-from conference.embedded import ValkeyServer
 from conference.errors import Unavailable
+from conference.machine.embedded import ValkeyServer
 
 BOUND = 5.0
 """Seconds within which a request must be answered while Redis is away."""

@@ -17,7 +17,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from conference.datadir import ServerUrls, write_urls
+from conference.machine.datadir import ServerUrls, write_urls
 from conference.tokens import load_secret, user_id_for
 from config.settings import Settings
 

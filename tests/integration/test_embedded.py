@@ -16,8 +16,14 @@ import asyncpg
 import pytest
 import redis
 
-from conference.embedded import EmbeddedError, PostgresServer, ValkeyServer, privileges, sockets
-from conference.embedded.process import wait_until
+from conference.machine.embedded import (
+    EmbeddedError,
+    PostgresServer,
+    ValkeyServer,
+    privileges,
+    sockets,
+)
+from conference.machine.embedded.process import wait_until
 
 
 def query(url: str, text: str) -> object:

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 from rig_meetings import Api, running_api
 
-from conference.embedded import PostgresServer
+from conference.machine.embedded import PostgresServer
 from conference.storage.migrate import migrate
 
 Make = Callable[[], PostgresServer]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rig_meetings import WITHIN, Api, kinds, running_api, running_worker
 
-from conference.embedded import PostgresServer, ValkeyServer
+from conference.machine.embedded import PostgresServer, ValkeyServer
 from conference.storage.migrate import migrate
 
 Make = Callable[[], PostgresServer]

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from channel_rig import MEETING, SOON, Rig, joined, stopped, until
 
-from conference.embedded import ValkeyServer
+from conference.machine.embedded import ValkeyServer
 from conference.storage import outbox
 
 _SOMEBODY_WAITS = """

@@ -12,8 +12,8 @@ from channel_rig import SOON, until
 from conference.bus import keys
 from conference.bus.link import RedisLink
 from conference.bus.outstanding import Outstanding
-from conference.embedded import ValkeyServer
 from conference.errors import TooManyRequests
+from conference.machine.embedded import ValkeyServer
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from conference.bus.link import RedisLink
 from conference.bus.redis import Argument, RedisLane
 from conference.bus.redis import Reply as LaneReply
 from conference.bus.sfu_client import SfuClient, SfuFailure, WorkerGone, WorkerSilent
-from conference.embedded import ValkeyServer
 from conference.errors import BadRequest, MediaFailed, Unavailable
+from conference.machine.embedded import ValkeyServer
 from schemas.sfu import (
     Answered,
     Command,

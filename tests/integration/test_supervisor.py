@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from conference.ports import Kind, free
+from conference.machine.ports import Kind, free
 
 UP_WITHIN = 60.0
 DOWN_WITHIN = 30.0

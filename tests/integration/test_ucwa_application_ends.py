@@ -12,11 +12,11 @@ import msgspec
 import pytest
 from channel_rig import MEETING, Rig
 
-from conference.domain.application import Application, Ending, Identity
 from conference.errors import DomainError, Gone, NotFound
-from conference.services.ucwa.applications import ApplicationService, Rules
 from conference.storage import channels
-from conference.storage.ucwa import applications
+from conference.ucwa.application import Application, Ending, Identity
+from conference.ucwa.applications import store as applications
+from conference.ucwa.applications.service import ApplicationService, Rules
 
 ALICE, BOB = UUID(int=10), UUID(int=11)
 PHONE = Identity(culture="en-us", user_agent="ContosoApp/1.0", endpoint_id="phone", type="Browser")

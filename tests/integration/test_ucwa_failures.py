@@ -15,7 +15,7 @@ from ucwa_meeting import ENTERED, join, joined, news, program, scheduled
 from ucwa_process import process
 from ucwa_rig import Program, events_of, running_ucwa, told
 
-from conference.embedded import ValkeyServer
+from conference.machine.embedded import ValkeyServer
 
 CAME_TO_LOBBY = ["added participant", "added participant in lobby"]
 LEFT_LOBBY = ["deleted participant in lobby", "deleted participant"]

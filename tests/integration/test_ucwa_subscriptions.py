@@ -10,13 +10,14 @@ import asyncpg
 import msgspec
 import pytest
 
-from conference.domain.application import Application
-from conference.services.ucwa.people import Directory
-from conference.services.ucwa.subscriptions import SubscriptionService
-from conference.services.ucwa.telling import PersonChanges
 from conference.storage import users
-from conference.storage.ucwa import applications, people
 from conference.storage.users import User
+from conference.ucwa.application import Application
+from conference.ucwa.applications import store as applications
+from conference.ucwa.people import store as people
+from conference.ucwa.people.directory import Directory
+from conference.ucwa.people.person_changes import PersonChanges
+from conference.ucwa.people.subscription_service import SubscriptionService
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ALICE = User(id=UUID(int=1), name="Alice", email="alice@example.com")

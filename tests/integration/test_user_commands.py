@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 from test_cli import parley
 
-from conference.api.ucwa import identicon
 from conference.tokens import user_id_for
+from conference.ucwa.people import identicon
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from media_rig import NATIVE, Controller, Participant, controlling, running_worker
 
-from sfu.worker import Worker
+from sfu.worker.worker import Worker
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from sfu.path import Address
-from sfu.worker import Worker
+from sfu.path.interface import Address
+from sfu.worker.worker import Worker
 
 _HEADERS = 28
 """Of IPv4 and UDP, which a link carries too."""

@@ -19,9 +19,9 @@ from redis import asyncio as aioredis
 
 from config.settings import Settings
 from schemas import sfu as wire
-from sfu.paths import native_available
-from sfu.tasks import end
-from sfu.worker import Worker
+from sfu.path.choice import native_available
+from sfu.worker.tasks import end
+from sfu.worker.worker import Worker
 
 NATIVE = os.environ.get("PARLEY_NATIVE", "auto")
 """Which packet path the workers of these tests have."""

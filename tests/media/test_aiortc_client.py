@@ -22,7 +22,7 @@ from schemas.sfu import (
     Subscribe,
     VideoLive,
 )
-from sfu.worker import Worker
+from sfu.worker.worker import Worker
 
 
 class Picture(MediaStreamTrack):

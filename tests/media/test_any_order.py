@@ -11,7 +11,7 @@ import pytest
 from media_rig import Camera, Controller, Participant, both_paths, patient, until
 
 from schemas.sfu import RemovePeer
-from sfu.worker import Worker
+from sfu.worker.worker import Worker
 
 Join = Callable[[], Participant]
 

@@ -23,8 +23,8 @@ from media_rig import (
 from redis import asyncio as aioredis
 
 from schemas import sfu as wire
-from sfu.port import PythonPath
-from sfu.worker import Worker, now_us
+from sfu.path.python.path import PythonPath
+from sfu.worker.worker import Worker, now_us
 
 Join = Callable[[], Participant]
 
@@ -147,7 +147,7 @@ async def test_commands_for_what_is_not_there(controller: Controller) -> None:
 async def test_the_clock_goes_on_closing_what_has_ended(
     worker: Worker, controller: Controller, join: Join, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sfu.meetings.CLOSE_AT_ONCE_US", 0)
+    monkeypatch.setattr("sfu.worker.meetings.CLOSE_AT_ONCE_US", 0)
     await join().join_audio()
     assert await controller.call(wire.CloseMeeting()) == wire.Done()
     await until(lambda: not any(worker.leftovers().values()))

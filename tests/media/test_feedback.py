@@ -9,7 +9,7 @@ import webrtc
 from media_rig import Camera, Controller, Participant, patient
 
 from schemas.sfu import VideoLive
-from sfu.worker import Worker
+from sfu.worker.worker import Worker
 
 Join = Callable[[], Participant]
 

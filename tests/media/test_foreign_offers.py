@@ -11,7 +11,7 @@ import webrtc
 from media_rig import Camera, Controller, Microphone, until
 
 from schemas.sfu import AudioConnected, ConnectionLost, OfferAudio, OfferVideo, VideoLive
-from sfu.worker import Worker
+from sfu.worker.worker import Worker
 
 Edit = Callable[[str], str]
 

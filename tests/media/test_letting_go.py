@@ -10,11 +10,11 @@ import pytest
 from media_rig import Controller, Participant, both_paths, until
 
 from schemas import sfu as wire
-from sfu.audio import AudioConnection
-from sfu.inbound import Inbound
-from sfu.peer import Peer
-from sfu.publication import Publication
-from sfu.worker import Worker
+from sfu.session.audio import AudioConnection
+from sfu.session.publication import Publication
+from sfu.session.viewer import Inbound
+from sfu.transport.peer import Peer
+from sfu.worker.worker import Worker
 
 Join = Callable[[], Participant]
 _HELD = (AudioConnection, Inbound, Peer, Publication)

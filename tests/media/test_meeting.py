@@ -18,7 +18,7 @@ from schemas.sfu import (
     Talking,
     VideoLive,
 )
-from sfu.worker import Worker
+from sfu.worker.worker import Worker
 
 Join = Callable[[], Participant]
 

@@ -22,7 +22,7 @@ from media_rig import (
 )
 
 from schemas.sfu import AudioConnected, ConnectionLost, Failed, OfferVideo, VideoLive
-from sfu.worker import Worker
+from sfu.worker.worker import Worker
 
 Join = Callable[[], Participant]
 
@@ -157,7 +157,7 @@ async def test_a_handshake_of_rubbish_ends_only_itself(
 async def test_a_handshake_that_does_not_come_is_given_up(
     worker: Worker, controller: Controller, join: Join, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sfu.peer.HANDSHAKE_TIMEOUT", 0.5)
+    monkeypatch.setattr("sfu.transport.peer.HANDSHAKE_TIMEOUT", 0.5)
     alice = join()
     async with in_front_of(worker) as proxy:
         forward = proxy.from_client

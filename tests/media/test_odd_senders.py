@@ -14,7 +14,7 @@ from test_aiortc_client import Picture, without_candidates
 
 from schemas import sfu as wire
 from schemas.sfu import AudioConnected, Talking, VideoLive
-from sfu.worker import Worker
+from sfu.worker.worker import Worker
 
 Join = Callable[[], Participant]
 

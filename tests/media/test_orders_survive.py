@@ -23,8 +23,8 @@ from media_rig import Camera, Microphone, inbound_stats, patient
 from rig_meetings import SECRET, Api, Json, Person
 from ucwa_process import Address
 
-from conference.embedded import ValkeyServer
-from conference.embedded.process import dies_with_parent
+from conference.machine.embedded import ValkeyServer
+from conference.machine.embedded.process import dies_with_parent
 
 BACK_WITHIN = 5.0
 PAUSED = 4.5

@@ -18,8 +18,8 @@ from schemas.sfu import (
     OfferVideo,
     VideoLive,
 )
-from sfu import inbound as inbound_module
-from sfu.worker import Worker
+from sfu.session import viewer as inbound_module
+from sfu.worker.worker import Worker
 
 Join = Callable[[], Participant]
 

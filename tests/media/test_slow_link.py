@@ -11,7 +11,7 @@ from lossy_proxy import Proxy, SlowLink, in_front_of
 from media_rig import Camera, Controller, Participant, both_paths, inbound_stats, until
 
 from schemas.sfu import FeedPaused, VideoLive
-from sfu.worker import Worker
+from sfu.worker.worker import Worker
 
 Join = Callable[[], Participant]
 QUEUE = 0.2

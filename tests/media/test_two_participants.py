@@ -7,7 +7,7 @@ from collections.abc import Callable
 from media_rig import Controller, Participant, both_paths
 
 from schemas.sfu import AudioConnected, VideoLive
-from sfu.worker import Worker
+from sfu.worker.worker import Worker
 
 Join = Callable[[], Participant]
 

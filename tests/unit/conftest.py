@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from path_rig import PathFactory, Rig
 
-from sfu.paths import native_available
-from sfu.port import PythonPath
+from sfu.path.choice import native_available
+from sfu.path.python.path import PythonPath
 
 _PATHS = ["python", *(["native"] if native_available() else [])]
 

@@ -8,8 +8,8 @@ import pytest
 from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate
 from OpenSSL import SSL
 
-from sfu.dtls import Role
 from sfu.sdp.remote import Fingerprint
+from sfu.transport.dtls import Role
 
 GCM, CHACHA, CBC = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",

@@ -12,11 +12,11 @@ from path_rig import PathFactory
 from stun_writer import signed_check
 
 from schemas.sfu import Loss
-from sfu import stun
-from sfu.dtls import Certificate
-from sfu.endpoint import Endpoint
-from sfu.path import Address, UnknownStream
-from sfu.peer import Peer
+from sfu.path.interface import Address, UnknownStream
+from sfu.transport.dtls import Certificate
+from sfu.transport.endpoint import Endpoint
+from sfu.transport.peer import Peer
+from sfu.wire import stun
 
 SECOND = 1_000_000
 OURS = Certificate()

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from path_rig import sessions
 
-from sfu.path import Inbound, PacketPath, SrtpKeys
-from sfu.port import PythonPath
+from sfu.path.interface import Inbound, PacketPath, SrtpKeys
+from sfu.path.python.path import PythonPath
 
 Answer = TypeVar("Answer")
 

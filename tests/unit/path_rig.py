@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 from pylibsrtp import Policy, Session
 
-from sfu.path import Address, Codec, Inbound, Kind, LegSpec, PacketPath, Source, TrackSpec
+from sfu.path.interface import Address, Codec, Inbound, Kind, LegSpec, PacketPath, Source, TrackSpec
 
 PathFactory = Callable[[socket.socket], PacketPath]
 

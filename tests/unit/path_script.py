@@ -14,8 +14,8 @@ from collections.abc import Callable
 import msgspec
 from path_rig import Remote, Rig, rtp, vp8
 
-from sfu.path import Kind
-from sfu.rtp import rtx
+from sfu.path.interface import Kind
+from sfu.wire import rtx
 
 VIDEO_PAYLOAD_TYPES = {96: 120}
 RTX_PAYLOAD_TYPE = 97

@@ -6,8 +6,8 @@ from itertools import count
 
 from pylibsrtp import Session as SrtpSession
 
-from sfu import reports
-from sfu.path import (
+from sfu.path import reports
+from sfu.path.interface import (
     Address,
     Echo,
     Inbound,

@@ -11,9 +11,9 @@ import sys
 import pytest
 
 from config.settings import THIS_MACHINE, Settings
-from sfu import addresses
-from sfu.addresses import announced, bind
-from sfu.worker import Worker
+from sfu.transport import addresses
+from sfu.transport.addresses import announced, bind
+from sfu.worker.worker import Worker
 
 LOOPBACK = {"self 127.0.0.1", "self ::1"}
 OWN = {"self 10.9.0.1", "self fd09::1"}

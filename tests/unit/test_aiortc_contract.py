@@ -1,4 +1,4 @@
-"""Each private name of aiortc that sfu/dtls.py relies on, and what it is relied on for, on the pinned version."""
+"""Each private name of aiortc that sfu/transport/dtls.py relies on, and what it is relied on for, on the pinned version."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from aiortc.rtcdtlstransport import (
 from aiortc.rtcicetransport import RTCIceTransport
 from pylibsrtp import Policy, Session
 
-from sfu.dtls import Certificate, send_keys
+from sfu.transport.dtls import Certificate, send_keys
 
 RTP = bytes.fromhex("8060000100000001deadbeef") + b"payload"
 
 
 class Wire:
-    """Only what sfu.peer gives to RTCDtlsTransport in place of an ICE transport."""
+    """Only what sfu.transport.peer gives to RTCDtlsTransport in place of an ICE transport."""
 
     role = "controlled"
 

@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from msgspec.structs import replace
 
-from conference.domain import conversation as rules
 from conference.domain.access_list import RemoveMember, SetMember
 from conference.domain.admission import Join
-from conference.domain.conversation import Conversation
 from conference.domain.decide import decide
 from conference.domain.leaving import ChannelGone, Eject, Leave
 from conference.domain.lifecycle import Delete, Start, Stop
@@ -23,14 +21,16 @@ from conference.domain.media import Relocate, SetAudio
 from conference.domain.meeting import Command, Meeting
 from conference.domain.waiting_room import TimeOut, UpdateQueued
 from conference.errors import DomainError
-from schemas.terms import MeetingType, QueueUpdateStatus, UserType
-from schemas.ucwa_conversations import (
+from conference.ucwa.conversations import rules as rules
+from conference.ucwa.conversations.facts import (
     ConversationState,
     Importance,
     InvitationView,
     Modality,
     Step,
 )
+from conference.ucwa.conversations.rules import Conversation
+from schemas.terms import MeetingType, QueueUpdateStatus, UserType
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ALICE, BOB, CAROL = UUID(int=1), UUID(int=2), UUID(int=3)

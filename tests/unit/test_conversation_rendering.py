@@ -11,20 +11,9 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from conference.api.ucwa.conversation_news import NEWS, told
-from conference.api.ucwa.news import News
-from conference.api.ucwa.participants import participant_modality
-from conference.api.ucwa.resource import NewsItem
-from conference.domain.application import Application
-from schemas.events import (
-    AudioAnswered,
-    Event,
-    ParticipantSubscribed,
-    SdpAnswered,
-    SdpOffered,
-    SubscribedStream,
-)
-from schemas.ucwa_conversations import (
+from conference.ucwa.application import Application
+from conference.ucwa.conversations.events import NEWS, told
+from conference.ucwa.conversations.facts import (
     Communication,
     CommunicationChanged,
     ConversationNews,
@@ -39,6 +28,17 @@ from schemas.ucwa_conversations import (
     Step,
     StepType,
     Subject,
+)
+from conference.ucwa.conversations.participant_views import participant_modality
+from conference.ucwa.engine.news import News
+from conference.ucwa.engine.resource import NewsItem
+from schemas.events import (
+    AudioAnswered,
+    Event,
+    ParticipantSubscribed,
+    SdpAnswered,
+    SdpOffered,
+    SubscribedStream,
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from conference.datadir import (
+from conference.machine.datadir import (
     DataDirError,
     ServerUrls,
     locked,

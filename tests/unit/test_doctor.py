@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from conference.announcing import addresses, announced
-from conference.doctor import (
+from conference.machine.announcing import addresses, announced
+from conference.machine.doctor import (
     clock,
     eviction,
     files,
@@ -18,7 +18,7 @@ from conference.doctor import (
     udp_buffers,
     workers,
 )
-from conference.ports import free, used_by
+from conference.machine.ports import free, used_by
 from config.settings import THIS_MACHINE, Settings
 from schemas.sfu import WorkerRecord
 

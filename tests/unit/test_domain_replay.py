@@ -16,8 +16,8 @@ from conference.domain.decide import decide
 from conference.domain.door import AccessLevel, Door, LeaderAssignment
 from conference.domain.facts import Outgoing
 from conference.domain.meeting import Command, Meeting
-from conference.domain.online_meeting import Arrange
 from conference.errors import DomainError
+from conference.ucwa.meetings.rules import Arrange
 from schemas.terms import MeetingType, QueueStatus, QueueUpdateStatus, StreamType, UserType
 
 OWNER, *OTHERS = USERS = [UUID(int=number) for number in range(1, 6)]

@@ -13,18 +13,11 @@ import pytest
 from msgspec.structs import replace
 
 from conference import domain
-from conference.domain import (
-    access_list,
-    admission,
-    leaving,
-    lifecycle,
-    media,
-    online_meeting,
-    waiting_room,
-)
+from conference.domain import access_list, admission, leaving, lifecycle, media, waiting_room
 from conference.domain.decide import RULES, decide
 from conference.domain.meeting import Command, Meeting, QueueEntry
 from conference.errors import Conflict, Forbidden, MediaFailed, NotFound
+from conference.ucwa.meetings import rules as online_meeting
 from schemas.events import WaitingParticipantRejected
 from schemas.terms import (
     JoinStatus,

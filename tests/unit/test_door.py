@@ -27,8 +27,8 @@ from conference.domain.door import (
     walks_in,
 )
 from conference.domain.meeting import Meeting
-from conference.domain.online_meeting import Arrange
 from conference.errors import Conflict, Forbidden, MediaFailed, NotFound
+from conference.ucwa.meetings.rules import Arrange
 from schemas.terms import MeetingType, QueueStatus, QueueUpdateStatus, UserType
 
 ALICE, BOB, CAROL = (UUID(int=number) for number in (1, 2, 3))

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from path_rig import Rig, rtp
 
-from sfu.counters import FORWARD_BOUNDS_US, Counters, ForwardTime
-from sfu.paths import native_available
+from sfu.path.choice import native_available
+from sfu.path.counters import FORWARD_BOUNDS_US, Counters, ForwardTime
 
 LONGEST_US = 10_000_000
 SSRC = 1000

@@ -8,7 +8,7 @@ import pytest
 
 from conference.commands import CommandError
 from conference.commands.naming import named
-from conference.domain import sip
+from conference.ucwa import sip
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from path_rig import Rig, rtp, sessions, vp8
 
-from sfu.counters import Counters
-from sfu.path import LegSpec, Source, SrtpKeys
-from sfu.paths import native_available
+from sfu.path.choice import native_available
+from sfu.path.counters import Counters
+from sfu.path.interface import LegSpec, Source, SrtpKeys
 
 pytestmark = pytest.mark.skipif(not native_available(), reason="no compiled path")
 

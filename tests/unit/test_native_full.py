@@ -10,8 +10,8 @@ from native_twins import Client, Twins
 from path_rig import Rig, rtp, vp8
 from twin_call import AUDIO, VIDEO
 
-from sfu.path import Kind, LegSpec, Source, TrackSpec
-from sfu.paths import native_available
+from sfu.path.choice import native_available
+from sfu.path.interface import Kind, LegSpec, Source, TrackSpec
 
 pytestmark = pytest.mark.skipif(not native_available(), reason="no compiled path")
 

@@ -12,8 +12,8 @@ from path_rig import rtp
 from pylibsrtp import Policy, Session
 
 from sfu.native.srtp import session_key
-from sfu.path import Codec, LegSpec, Source, SrtpKeys, TrackSpec
-from sfu.paths import native_available
+from sfu.path.choice import native_available
+from sfu.path.interface import Codec, LegSpec, Source, SrtpKeys, TrackSpec
 
 pytestmark = pytest.mark.skipif(not native_available(), reason="no compiled path")
 

@@ -15,8 +15,8 @@ from path_rig import rtp
 from stun_writer import signed_check
 from twin_call import Call
 
-from sfu.path import Codec, TrackSpec
-from sfu.paths import native_available
+from sfu.path.choice import native_available
+from sfu.path.interface import Codec, TrackSpec
 
 PACKETS = int(os.environ.get("PARLEY_TWIN_PACKETS", "100000"))
 SEEDS = 5

@@ -9,7 +9,7 @@ import pytest
 from aiortc.sdp import SessionDescription
 from sdp_samples import CHROMIUM_AUDIO_SLOTS, CHROMIUM_VIDEO, FINGERPRINT, FIREFOX_VIDEO, SIMULCAST
 
-from sfu.negotiation import (
+from sfu.sdp.answers import (
     MAX_SLOTS,
     Accepted,
     AudioAnswer,

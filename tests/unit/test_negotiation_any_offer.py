@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from sdp_offers import M_LINES, odd_lines, offers
 from sdp_samples import CHROMIUM_AUDIO_SLOTS, CHROMIUM_VIDEO, FINGERPRINT, FIREFOX_VIDEO, SIMULCAST
 
-from sfu.negotiation import answer_audio, answer_video
+from sfu.sdp.answers import answer_audio, answer_video
 from sfu.sdp.local import LocalTransport, render
+from sfu.sdp.offers import Subscriptions
 from sfu.sdp.remote import RemoteDescription, parse
-from sfu.subscriptions import Subscriptions
 
 EXAMPLES = int(os.environ.get("PARLEY_SDP_EXAMPLES", "200"))
 """Of each kind; some thousands when the code that is tested has changed."""

@@ -14,10 +14,10 @@ from sdp_worst import SHAPES, crowded, worst
 from test_negotiation_any_offer import answer
 
 from schemas.descriptions import ANSWER, LONGEST_SECTION, OFFER, Bounds, excess
-from sfu.allowance import SAVED_US, SHARE, Allowance
 from sfu.sdp.bundle import carried
 from sfu.sdp.grammar import MOST_READ
 from sfu.sdp.remote import parse
+from sfu.worker.allowance import SAVED_US, SHARE, Allowance
 
 MOST_MS = 5.0
 MARGIN = 3.0

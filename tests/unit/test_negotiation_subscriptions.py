@@ -14,8 +14,8 @@ from schemas.sfu import Feed
 from sfu.sdp.codecs import VIDEO_OFFER, VP8, CodecKey
 from sfu.sdp.extensions import ORIENTATION, TRANSPORT_CC
 from sfu.sdp.local import LocalTransport, Rejected, Section, bundle_of, render
+from sfu.sdp.offers import Subscriptions, Wanted
 from sfu.sdp.remote import RemoteDescription, parse
-from sfu.subscriptions import Subscriptions, Wanted
 
 VP9 = CodecKey("VP9", "0")
 TRANSPORT = LocalTransport(

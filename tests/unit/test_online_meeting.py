@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from conference.domain import extension
 from conference.domain.decide import decide
 from conference.domain.door import AccessLevel, Door, LeaderAssignment
-from conference.domain.extension import Extension, ExtensionType
 from conference.domain.facts import Outgoing
 from conference.domain.meeting import Meeting, Participant
-from conference.domain.online_meeting import (
+from conference.errors import BadRequest, Forbidden
+from conference.ucwa.meetings import extension_rules as extension
+from conference.ucwa.meetings.extension_rules import Extension, ExtensionType
+from conference.ucwa.meetings.rules import (
     Announcement,
     Arrange,
     Defaults,
@@ -33,7 +34,6 @@ from conference.domain.online_meeting import (
     door_of,
     expiration_of,
 )
-from conference.errors import BadRequest, Forbidden
 from schemas.events import ModerationChanged, ParticipantRoleChanged
 from schemas.terms import MeetingType, UserType
 

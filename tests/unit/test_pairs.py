@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from sfu.pairs import (
+from sfu.path.interface import Address
+from sfu.transport.pairs import (
     AMPLIFICATION,
     ASK_AGAIN_US,
     ASKED_A_MINUTE,
@@ -17,7 +18,6 @@ from sfu.pairs import (
     SILENCE_US,
     Pairs,
 )
-from sfu.path import Address
 
 HOME: Address = ("192.0.2.10", 5000)
 AWAY: Address = ("198.51.100.7", 6000)

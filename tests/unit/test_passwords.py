@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from conference import passwords
-from conference.domain.sign_in import FREE_TRIES, LONGEST_WAIT, wait_until
+from conference.ucwa.applications.sign_in_rules import FREE_TRIES, LONGEST_WAIT, wait_until
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

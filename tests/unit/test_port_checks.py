@@ -11,7 +11,7 @@ import pytest
 from aioice import stun as aioice_stun
 from path_rig import Remote, Rig, rtp
 
-from sfu import stun
+from sfu.wire import stun
 
 UFRAG, PASSWORD = "ab12cd34", "0123456789abcdef01234567"
 Attributes = dict[str, object]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from path_rig import Remote, Rig, Rtp, rtp, vp8
 
-from sfu.path import Codec, UnknownStream
+from sfu.path.interface import Codec, UnknownStream
 
 PUBLISHER = 1000
 OTHER = 2000

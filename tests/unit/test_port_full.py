@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import pytest
 from path_rig import Rig, rtp, vp8
 
-from sfu.path import PacketPath
-from sfu.port import PythonPath
-from sfu.udp import MAX_WAITING_AUDIO
+from sfu.path.interface import PacketPath
+from sfu.path.python.path import PythonPath
+from sfu.path.python.udp import MAX_WAITING_AUDIO
 
 PUBLISHER = 1000
 

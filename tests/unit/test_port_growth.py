@@ -7,7 +7,7 @@ import struct
 
 from path_rig import Rig, rtp, vp8
 
-from sfu.transport import MAX_ARRIVALS
+from sfu.path.python.association import MAX_ARRIVALS
 
 TRANSPORT_CC = 3
 

@@ -9,10 +9,10 @@ import pytest
 from path_rig import PathFactory, Rig, rtp, sessions, vp8
 from pylibsrtp import Error as SrtpError
 
-from sfu.path import Datagram, PacketPath, UnknownStream
-from sfu.rtp import rtcp
-from sfu.rtp.unknown import MAX_UNKNOWN
-from sfu.transport import MAX_RTCP_SOURCES
+from sfu.path.interface import Datagram, PacketPath, UnknownStream
+from sfu.path.python.association import MAX_RTCP_SOURCES
+from sfu.path.python.unknown import MAX_UNKNOWN
+from sfu.wire import rtcp
 
 PUBLISHER = 1000
 

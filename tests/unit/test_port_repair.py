@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from path_rig import Remote, Rig, Rtp, rtp, vp8
 
-from sfu.rtp import header, rtx
-from sfu.rtp.cache import REPAIR_AGE_US
-from sfu.rtp.sequence import REACH
+from sfu.path.python.cache import REPAIR_AGE_US
+from sfu.wire import header, rtx
+from sfu.wire.sequence import REACH
 
 PUBLISHER, PUBLISHER_RTX = 1000, 1001
 OTHER = 2000

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from path_rig import Rig, rtp, vp8
 
-from sfu.path import Echo
-from sfu.reports import LEGS_PER_PACKET, SENDING_US
-from sfu.rtp import rtcp
+from sfu.path.interface import Echo
+from sfu.path.reports import LEGS_PER_PACKET, SENDING_US
+from sfu.wire import rtcp
 
 NTP = 0x0123456789ABCDEF
 

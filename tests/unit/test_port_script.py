@@ -14,10 +14,10 @@ import pytest
 from path_rig import PathFactory, Remote, Rig
 from path_script import CLEAN, ROUGH, Network, Script
 
-from sfu.paths import native_available
-from sfu.port import PythonPath
-from sfu.rtp.header import parse
-from sfu.rtp.sequence import extend
+from sfu.path.choice import native_available
+from sfu.path.python.path import PythonPath
+from sfu.wire.header import parse
+from sfu.wire.sequence import extend
 
 PACKETS = int(os.environ.get("PARLEY_SCRIPT_PACKETS", "2000"))
 

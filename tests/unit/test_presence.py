@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conference.domain import presence
-from conference.domain.presence import OFFLINE, Availability, Idleness, Preferred, Source
+from conference.ucwa.people import presence_rules as presence
+from conference.ucwa.people.presence_rules import OFFLINE, Availability, Idleness, Preferred, Source
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 INACTIVE, AWAY = 300.0, 200.0

@@ -7,11 +7,11 @@ import struct
 import pytest
 from path_rig import Remote, Rig, rtp, vp8
 
-from sfu.feedback import RTCP_RATE, Feedback
-from sfu.path import Codec, LegSpec, Source, TrackSpec
-from sfu.rtp import rtcp
-from sfu.rtp.repair import SHARE
-from sfu.streams import Leg, Streams
+from sfu.path.interface import Codec, LegSpec, Source, TrackSpec
+from sfu.path.streams import Leg, Streams
+from sfu.rtcp.feedback import RTCP_RATE, Feedback
+from sfu.rtcp.repair import SHARE
+from sfu.wire import rtcp
 
 PUBLISHER, VIEWER, VIEWER_RTX = 1000, 5000, 5001
 SIZE = 1_100

@@ -15,14 +15,14 @@ import pytest
 from sfu_stubs import StubPath
 from test_session_feedback import receive_stats, send_stats
 
-from sfu.feedback import RTCP_RATE, Feedback
-from sfu.path import Codec, LegSpec, Source, TrackSpec
-from sfu.rtp import rtcp
-from sfu.rtp.loss import MAX_MISSING
-from sfu.rtp.nack import NackScheduler
-from sfu.rtp.twcc import FeedbackBuilder
-from sfu.streams import Streams
-from sfu.transport import MAX_ARRIVALS
+from sfu.path.interface import Codec, LegSpec, Source, TrackSpec
+from sfu.path.python.association import MAX_ARRIVALS
+from sfu.path.python.loss import MAX_MISSING
+from sfu.path.streams import Streams
+from sfu.rtcp.feedback import RTCP_RATE, Feedback
+from sfu.rtcp.nack import NackScheduler
+from sfu.wire import rtcp
+from sfu.wire.twcc import FeedbackBuilder
 
 LONGEST = 1_484
 """Of a compound packet in a datagram that is still opened: 1,500 less an index of SRTCP and a tag."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from sfu.rtp.cache import REPAIR_AGE_US, PacketCache
-from sfu.rtp.header import parse
-from sfu.rtp.keyframes import INTERVAL_US, PATIENT_AFTER, PATIENT_INTERVAL_US, KeyframeRequests
-from sfu.rtp.loss import MAX_MISSING, Missing
-from sfu.rtp.nack import GIVE_UP_US, MAX_TRIES, NackScheduler
+from sfu.path.python.cache import REPAIR_AGE_US, PacketCache
+from sfu.path.python.loss import MAX_MISSING, Missing
+from sfu.rtcp.keyframe_requests import (
+    INTERVAL_US,
+    PATIENT_AFTER,
+    PATIENT_INTERVAL_US,
+    KeyframeRequests,
+)
+from sfu.rtcp.nack import GIVE_UP_US, MAX_TRIES, NackScheduler
+from sfu.wire.header import parse
 
 MS = 1_000
 

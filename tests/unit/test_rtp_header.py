@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from path_rig import rtp
 
-from sfu.rtp import extensions, rtx
-from sfu.rtp.header import Packet, parse
+from sfu.wire import extensions, rtx
+from sfu.wire.header import Packet, parse
 
 
 def test_a_plain_packet() -> None:

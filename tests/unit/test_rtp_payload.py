@@ -7,7 +7,7 @@ import struct
 import pytest
 from path_rig import vp8 as make_vp8
 
-from sfu.rtp import keyframe, vp8
+from sfu.wire import keyframe, vp8
 
 
 def test_a_descriptor_with_everything() -> None:

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.rtp.bucket import Bucket
-from sfu.rtp.link import FIRST_WAIT_US, LONGEST_WAIT_US, SETTLE_US, TRIAL_US, Link
-from sfu.rtp.repair import (
+from sfu.rtcp.link import FIRST_WAIT_US, LONGEST_WAIT_US, SETTLE_US, TRIAL_US, Link
+from sfu.rtcp.repair import (
     FORGET_US,
     LOSSY_FOR_US,
     MAX_AT_ONCE,
@@ -21,6 +20,7 @@ from sfu.rtp.repair import (
     WISHES,
     Repair,
 )
+from sfu.wire.bucket import Bucket
 
 MS = 1_000
 PLENTY = 10_000_000

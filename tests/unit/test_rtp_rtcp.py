@@ -9,9 +9,9 @@ from aiortc import rtp as aiortc_rtp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.rtp import rtcp
-from sfu.rtp.rtcp import ReportBlock, build, parse
-from sfu.rtp.twcc import TransportFeedback
+from sfu.wire import rtcp
+from sfu.wire.rtcp import ReportBlock, build, parse
+from sfu.wire.twcc import TransportFeedback
 
 u32 = st.integers(0, 2**32 - 1)
 u16 = st.integers(0, 2**16 - 1)

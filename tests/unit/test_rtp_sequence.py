@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.rtp.sequence import MAX_SEGMENTS, SequenceMap, extend
+from sfu.wire.sequence import MAX_SEGMENTS, SequenceMap, extend
 
 
 @pytest.mark.parametrize(

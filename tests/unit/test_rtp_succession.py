@@ -9,15 +9,15 @@ from path_rig import Rig, rtp, vp8
 from sfu_stubs import StubPath
 from test_session_feedback import receive_stats
 
-from sfu.feedback import Feedback
-from sfu.negotiation import Published
-from sfu.path import Codec, Kind, LegSpec, Source, TrackSpec, UnknownStream
-from sfu.publication import learn
-from sfu.rtp import rtx
-from sfu.rtp.succession import APART_US, SILENT_US, Part, Succession, part_of
-from sfu.rtp.unknown import MAX_UNKNOWN, UnknownStreams
+from sfu.path.interface import Codec, Kind, LegSpec, Source, TrackSpec, UnknownStream
+from sfu.path.python.unknown import MAX_UNKNOWN, UnknownStreams
+from sfu.path.streams import Streams
+from sfu.path.succession import APART_US, SILENT_US, Part, Succession, part_of
+from sfu.rtcp.feedback import Feedback
+from sfu.sdp.answers import Published
 from sfu.sdp.codecs import OPUS, VP8
-from sfu.streams import Streams
+from sfu.session.publication import learn
+from sfu.wire import rtx
 
 FIRST, SECOND, THIRD, RTX, OTHER_RTX = 1001, 1002, 1003, 2001, 2002
 MID_ID, LEVEL_ID = 4, 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sfu.path import Levels
-from sfu.rtp.talk import (
+from sfu.path.interface import Levels
+from sfu.session.talk import (
     ASSUMED,
     SILENT,
     THRESHOLD,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.rtp import twcc
-from sfu.rtp.twcc import FeedbackBuilder, TransportFeedback
+from sfu.wire import twcc
+from sfu.wire.twcc import FeedbackBuilder, TransportFeedback
 
 Told = dict[int, int | None]
 

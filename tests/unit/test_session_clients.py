@@ -11,15 +11,15 @@ from sdp_samples import CHROMIUM_AUDIO_SLOTS, CHROMIUM_VIDEO
 from sfu_stubs import StubPath
 
 from schemas import sfu as wire
-from sfu.allowance import SAVED_US, SHARE, Allowance
-from sfu.connection import Media
-from sfu.dtls import Certificate
-from sfu.endpoint import Endpoint
-from sfu.inbound import Inbound
-from sfu.meetings import CLOSE_AT_ONCE_US, REPORTED_AT_ONCE, Meetings
-from sfu.peer import Peer
-from sfu.session import MAX_AWAITED, NoticeBody, Session, SessionCommand
-from sfu.streams import Streams
+from sfu.path.streams import Streams
+from sfu.session.connection import Media
+from sfu.session.session import MAX_AWAITED, NoticeBody, Session, SessionCommand
+from sfu.session.viewer import Inbound
+from sfu.transport.dtls import Certificate
+from sfu.transport.endpoint import Endpoint
+from sfu.transport.peer import Peer
+from sfu.worker.allowance import SAVED_US, SHARE, Allowance
+from sfu.worker.meetings import CLOSE_AT_ONCE_US, REPORTED_AT_ONCE, Meetings
 
 CERTIFICATE = Certificate()
 MEETING, BOB, CAROL = UUID(int=1), UUID(int=2), UUID(int=3)

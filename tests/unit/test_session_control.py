@@ -10,9 +10,9 @@ import pytest
 
 from schemas import sfu as wire
 from schemas.sfu import Command, WorkerRecord
-from sfu.control import REPLIES_KEPT, Control
-from sfu.redis_clock import RedisClock
-from sfu.session import Result
+from sfu.session.session import Result
+from sfu.worker.control import REPLIES_KEPT, Control
+from sfu.worker.redis_clock import RedisClock
 
 REDIS_TIME = 1_800_000_000.0
 
@@ -113,7 +113,7 @@ def test_the_clock_follows_the_answers_that_were_quick() -> None:
 async def test_a_defect_in_one_duty_does_not_end_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sfu.control._RETRY_DELAYS", (0.0,))
+    monkeypatch.setattr("sfu.worker.control._RETRY_DELAYS", (0.0,))
     desk = Desk()
     turns = 0
     enough = asyncio.Event()

@@ -7,9 +7,8 @@ from itertools import pairwise
 import pytest
 from sfu_stubs import StubPath
 
-from sfu.feedback import REPORT_US, REPORTED_LEGS, Feedback
-from sfu.path import Codec, Echo, LegSpec, ReceiveStats, SendStats, Source, TrackSpec
-from sfu.reports import (
+from sfu.path.interface import Codec, Echo, LegSpec, ReceiveStats, SendStats, Source, TrackSpec
+from sfu.path.reports import (
     LEGS_PER_PACKET,
     Reception,
     ntp,
@@ -17,9 +16,10 @@ from sfu.reports import (
     sender_compounds,
     sender_report,
 )
-from sfu.rtp import rtcp
-from sfu.rtp.twcc import TransportFeedback
-from sfu.streams import Leg, Streams, Track
+from sfu.path.streams import Leg, Streams, Track
+from sfu.rtcp.feedback import REPORT_US, REPORTED_LEGS, Feedback
+from sfu.wire import rtcp
+from sfu.wire.twcc import TransportFeedback
 
 SECOND = 1_000_000
 PUBLISHER, VIEWER = 101, 102

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from sfu_stubs import StubPath
 
 from schemas import sfu as wire
-from sfu.audio import AudioConnection
-from sfu.connection import Media
-from sfu.dtls import Certificate
-from sfu.endpoint import Endpoint
-from sfu.listeners import Listeners
-from sfu.path import Codec, LegSpec, Levels, Source, TrackSpec
-from sfu.session import FILL_AT_ONCE_US, NoticeBody, Session
-from sfu.streams import Leg, Streams, Track
+from sfu.path.interface import Codec, LegSpec, Levels, Source, TrackSpec
+from sfu.path.streams import Leg, Streams, Track
+from sfu.session.audio import AudioConnection
+from sfu.session.connection import Media
+from sfu.session.listeners import Listeners
+from sfu.session.session import FILL_AT_ONCE_US, NoticeBody, Session
+from sfu.transport.dtls import Certificate
+from sfu.transport.endpoint import Endpoint
 
 CERTIFICATE = Certificate()
 LOOK_US = 100_000

@@ -11,7 +11,7 @@ from dtls_client import Client
 from ice_client import SECOND, IceClient, Wire
 from path_rig import PathFactory
 
-from sfu import stun
+from sfu.wire import stun
 
 
 @pytest.fixture

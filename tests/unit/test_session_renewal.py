@@ -13,8 +13,8 @@ from ice_client import SECOND, IceClient, Wire
 from path_rig import PathFactory
 
 from schemas.sfu import Loss
-from sfu import associations, attempt, endpoint
-from sfu.peer import RECORDS_PER_SECOND
+from sfu.transport import associations, attempt, endpoint
+from sfu.transport.peer import RECORDS_PER_SECOND
 
 FATAL = b"\x15\xfe\xfd\x00\x00" + bytes(5) + b"\x01\x00\x02\x02\x28"
 """An alert in the clear."""
@@ -336,7 +336,7 @@ async def test_time_counts_from_the_description_not_from_our_offer(wire: Wire) -
 async def test_a_handshake_that_does_not_end_is_told(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sfu.peer.HANDSHAKE_TIMEOUT", 0.2)
+    monkeypatch.setattr("sfu.transport.peer.HANDSHAKE_TIMEOUT", 0.2)
     client = wire.client()
     client.describe()
     client.check("home", nominate=True)
@@ -368,7 +368,7 @@ async def test_whatever_a_library_raises_at_a_certificate_ends_only_this_client(
     def raises(self: object, parameters: object) -> None:
         raise ValueError("error parsing asn1 value")
 
-    monkeypatch.setattr("sfu.dtls._Transport._validate_peer_identity", raises)
+    monkeypatch.setattr("sfu.transport.dtls._Transport._validate_peer_identity", raises)
     client = wire.client()
     client.describe()
     client.check("home", nominate=True)

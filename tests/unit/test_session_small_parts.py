@@ -7,13 +7,13 @@ from contextlib import suppress
 
 import pytest
 
-from sfu import addresses
-from sfu import ticker as ticker_module
-from sfu.addresses import bind
 from sfu.guard import Guard
-from sfu.load import Load
-from sfu.tasks import end
-from sfu.ticker import IDLE_AFTER_US, Ticker
+from sfu.transport import addresses
+from sfu.transport.addresses import bind
+from sfu.worker import ticker as ticker_module
+from sfu.worker.load import Load
+from sfu.worker.tasks import end
+from sfu.worker.ticker import IDLE_AFTER_US, Ticker
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from sfu.path import Levels
-from sfu.speakers import Speakers
+from sfu.path.interface import Levels
+from sfu.session.speakers import Speakers
 
 ALICE, BOB, CAROL, DAVE = (UUID(int=n) for n in range(1, 5))
 STEP_US = 100_000

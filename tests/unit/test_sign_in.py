@@ -6,7 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from conference.domain.sign_in import CROWD, crowd, crowd_waits_until, place, wait_until
+from conference.ucwa.applications.sign_in_rules import (
+    CROWD,
+    crowd,
+    crowd_waits_until,
+    place,
+    wait_until,
+)
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 

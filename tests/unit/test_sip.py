@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conference.domain import sip
+from conference.ucwa import sip
 
 ID = UUID(int=7)
 

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from stun_writer import Attribute, signed_check
 
-from sfu import stun
+from sfu.wire import stun
 
 PASSWORD = "correct-horse-battery-st"
 SOURCE = ("192.0.2.7", 40000)

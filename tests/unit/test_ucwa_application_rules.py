@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conference.api.ucwa.news import News, merged
-from conference.api.ucwa.resource import EventType, NewsItem, Resource, Target
-from conference.domain.application import Application, is_refused
+from conference.ucwa.application import Application, is_refused
+from conference.ucwa.engine.news import News, merged
+from conference.ucwa.engine.resource import EventType, NewsItem, Resource, Target
 from schemas.events import Event
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

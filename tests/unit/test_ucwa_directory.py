@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conference.api.ucwa import identicon
 from conference.domain.directory import Phone, PhoneType, Profile, phone_uri, rel_of
+from conference.ucwa.people import identicon
 
 
 @pytest.mark.parametrize(

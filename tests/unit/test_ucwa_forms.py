@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from multidict import MultiDict
 from ucwa_rig import from_xml, to_xml
 
-from conference.api.ucwa import dates, etags, render_json, render_xml
-from conference.api.ucwa.errors import fault
-from conference.api.ucwa.inputs import Inputs
-from conference.api.ucwa.reading import body_inputs, query_inputs
-from conference.api.ucwa.resource import Link, NewsItem, Package, Reason, Resource, Target
-from conference.api.ucwa.urls import Place
 from conference.errors import BadRequest, UnsupportedMediaType
+from conference.ucwa.engine import dates, etags, render_json, render_xml
+from conference.ucwa.engine.errors import fault
+from conference.ucwa.engine.inputs import Inputs
+from conference.ucwa.engine.reading import body_inputs, query_inputs
+from conference.ucwa.engine.resource import Link, NewsItem, Package, Reason, Resource, Target
+from conference.ucwa.engine.urls import Place
 from schemas.errors import Problem
 
 PLACE = Place("105")

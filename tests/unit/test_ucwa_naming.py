@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from conference.api.ucwa.call import Call, Endpoint, Reply
-from conference.api.ucwa.naming import heading, identifiers, key
+from conference.ucwa.engine.call import Call, Endpoint, Reply
+from conference.ucwa.engine.naming import heading, identifiers, key
 
 EXTENSION = "onlineMeetingExtension"
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conference.api.ucwa import negotiate
-from conference.api.ucwa.call import Call, Endpoint, Reply
-from conference.api.ucwa.table import Table, WrongMethod
 from conference.errors import NotAcceptable, NotFound
+from conference.ucwa.engine import negotiate
+from conference.ucwa.engine.call import Call, Endpoint, Reply
+from conference.ucwa.engine.table import Table, WrongMethod
 
 VENDOR = "application/vnd.microsoft.com.ucwa"
 

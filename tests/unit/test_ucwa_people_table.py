@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import uuid4
 
-from conference.api.ucwa.call import Endpoint
-from conference.ucwa_people import People
+from conference.ucwa.engine.call import Endpoint
+from conference.ucwa.people.composition import People
 from config.settings import Settings
 
 NOBODY = cast(Any, None)  # nothing is asked of the database here

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from conference.api.worker_metrics import WorkerFigures
 from schemas.sfu import WorkerRecord
-from sfu.counters import Counters, ForwardTime
+from sfu.path.counters import Counters, ForwardTime
 
 
 def record(worker: str, counters: dict[str, int]) -> WorkerRecord:

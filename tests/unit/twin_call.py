@@ -15,8 +15,8 @@ import msgspec
 from native_twins import Client, Raised, Twins
 from path_rig import rtp, vp8
 
-from sfu.path import Codec, Kind, LegSpec, PacketPath, Source, TrackSpec
-from sfu.rtp import rtx
+from sfu.path.interface import Codec, Kind, LegSpec, PacketPath, Source, TrackSpec
+from sfu.wire import rtx
 
 VIDEO = {
     96: Codec(name="VP8", clock_rate=90_000, rtx=97),

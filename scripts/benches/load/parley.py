@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-from conference.embedded.valkey import ValkeyServer
+from conference.machine.embedded.valkey import ValkeyServer
 from load import kernel, sdp
 from load.dtls import Identity
 from load.parley_control import WorkerControl
@@ -52,8 +52,8 @@ class Parley:
 
     @staticmethod
     def missing() -> str | None:
-        if importlib.util.find_spec("sfu.worker") is None:
-            return "there is no sfu.worker yet"
+        if importlib.util.find_spec("sfu.worker.worker") is None:
+            return "there is no sfu.worker.worker yet"
         return None
 
     @staticmethod

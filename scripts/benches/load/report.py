@@ -118,7 +118,7 @@ def row(
 
 
 def histogram_percentile(counted: dict[str, int], share: float) -> float | None:
-    """In ms, as if times were spread evenly within a bucket (sfu/counters.py); None without a histogram.
+    """In ms, as if times were spread evenly within a bucket (sfu/path/counters.py); None without a histogram.
 
     Buckets are a tenth wide at most, so the error is a few percent.
     """

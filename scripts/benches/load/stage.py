@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from conference.embedded.process import dies_with_parent
+from conference.machine.embedded.process import dies_with_parent
 from load import kernel
 from load.dtls import Identity
 from load.peer import Peer, Upkeep

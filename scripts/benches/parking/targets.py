@@ -20,11 +20,11 @@ import asyncpg
 import msgspec
 
 from conference import tokens
-from conference.embedded import PostgresServer, ValkeyServer
-from conference.embedded.process import dies_with_parent
+from conference.machine.embedded import PostgresServer, ValkeyServer
+from conference.machine.embedded.process import dies_with_parent
 from conference.storage.migrate import migrate
+from conference.ucwa.conversations.facts import ConversationNews, Step
 from schemas.channels import ChannelOpened
-from schemas.ucwa_conversations import ConversationNews, Step
 
 _HERE = Path(__file__).parent
 _READY_WITHIN = 20.0

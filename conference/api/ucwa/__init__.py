@@ -1,1 +1,0 @@
-"""UCWA: applications, their events, online meetings and conversations, as linked resources in JSON and XML."""

@@ -1,0 +1,1 @@
+"""Everything of Parley on one machine: processes, ports, data directory, checks."""

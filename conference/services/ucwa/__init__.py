@@ -1,1 +1,0 @@
-"""Use cases of the UCWA family: applications, online meetings, conversations, people."""

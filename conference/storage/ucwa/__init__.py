@@ -1,1 +1,0 @@
-"""What the UCWA family keeps in PostgreSQL."""

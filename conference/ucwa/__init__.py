@@ -1,0 +1,1 @@
+"""The UCWA family: applications, events, online meetings, conversations, people."""

@@ -1,0 +1,1 @@
+"""UCWA applications: discovery, sign-in, their events."""

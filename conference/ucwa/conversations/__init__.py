@@ -1,0 +1,1 @@
+"""UCWA conversations: joining, lobby, participants, media, and what of it applications are told."""

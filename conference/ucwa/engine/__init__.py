@@ -1,0 +1,1 @@
+"""What all UCWA views share: calls, resources, forms, refusals, batch."""

@@ -1,0 +1,1 @@
+"""UCWA online meetings of an organizer, their settings and extensions."""

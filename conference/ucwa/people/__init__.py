@@ -1,0 +1,1 @@
+"""UCWA people: me, presence, contacts, groups, subscriptions."""

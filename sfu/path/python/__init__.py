@@ -1,0 +1,1 @@
+"""The packet path in Python: the readable model and the fallback."""

@@ -1,0 +1,1 @@
+"""Repair and congestion: what is asked for and answered by RTCP."""

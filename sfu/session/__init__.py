@@ -1,0 +1,1 @@
+"""One meeting at a worker: connections, publications, viewers, speakers."""

@@ -1,0 +1,1 @@
+"""One client: ICE, DTLS and what becomes of it."""

@@ -1,0 +1,1 @@
+"""Bytes in, bytes out: headers, RTCP, STUN, DTLS records. Pure."""
