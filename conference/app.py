@@ -29,7 +29,6 @@ from conference.bus.channels import ChannelBus
 from conference.bus.link import RedisLink
 from conference.bus.notices import NoticeReader
 from conference.bus.readers import TOUCH_INTERVAL
-from conference.bus.relay import OutboxRelay
 from conference.bus.sfu_client import SfuClient
 from conference.bus.turn import Turn
 from conference.bus.workers import WorkerRegistry
@@ -43,6 +42,7 @@ from conference.services.notices import NoticeHandler
 from conference.services.periodic import repeat
 from conference.services.placement import Placement
 from conference.services.reconciler import Reconciler
+from conference.services.relay import OutboxRelay
 from conference.services.sweeper import Sweeper
 from conference.services.users import UserService
 from conference.storage import channels as channel_rows

@@ -15,9 +15,9 @@ from conference.bus import scripts
 from conference.bus.channels import Batch, ChannelBus
 from conference.bus.link import RedisLink
 from conference.bus.poll_terms import plain
-from conference.bus.relay import OutboxRelay
 from conference.domain.facts import Audience, Outgoing
 from conference.services.channels import ChannelService
+from conference.services.relay import OutboxRelay
 from conference.storage import channels, outbox
 from schemas.events import ParticipantJoined
 

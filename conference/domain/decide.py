@@ -6,10 +6,17 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from conference.domain import access_list, admission, leaving, lifecycle, media, waiting_room
+from conference.domain import (
+    access_list,
+    admission,
+    arrange,
+    leaving,
+    lifecycle,
+    media,
+    waiting_room,
+)
 from conference.domain.meeting import Change, Command, Meeting
 from conference.domain.moderation import moderation_told
-from conference.ucwa.meetings import rules as online_meeting
 
 # A rule takes the one command type it is filed under, which a dict's type cannot say: hence Any.
 Rule = Callable[[Meeting, Any, datetime], Change]
@@ -20,7 +27,7 @@ RULES: dict[type[Command], Rule] = {
     lifecycle.Delete: lifecycle.delete,
     lifecycle.Expire: lifecycle.expire,
     lifecycle.StopUnused: lifecycle.stop_unused,
-    online_meeting.Arrange: online_meeting.arrange,
+    arrange.Arrange: arrange.arrange,
     admission.Join: admission.join,
     leaving.Leave: leaving.leave,
     waiting_room.UpdateQueued: waiting_room.update_queued,

@@ -7,7 +7,7 @@ import socket
 import struct
 from functools import lru_cache
 
-from sfu.path.interface import Address
+from sfu.wire.address import Address
 
 _V4 = struct.Struct("=H2s4s8x")
 _V6 = struct.Struct("=H2sI16sI")

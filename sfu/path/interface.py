@@ -1,6 +1,6 @@
 """The packet path's interface: what Python asks of it, whichever implementation runs.
 
-Two implementations: pure Python (`sfu/path/python/path.py` with `sfu/path/python/router.py`) and the compiled twin (`sfu/native`).
+Two implementations: pure Python (`sfu/path/python`) and the compiled twin (`sfu/native`).
 The path owns the UDP socket, SRTP, the packet caches and every rewrite. It holds no policy: who hears
 whom, when to ask for a keyframe and when to ask again for a lost packet is decided by its callers.
 Transports, tracks and legs are small integers that the path gives out; a number is not given out again
@@ -16,8 +16,7 @@ from typing import Literal, Protocol
 import msgspec
 from pylibsrtp import Session as SrtpSession
 
-Address = tuple[str, int]
-"""Host and port as the socket family writes them; an IPv4 peer on a dual-stack socket is plain IPv4 here."""
+from sfu.wire.address import Address
 
 Kind = Literal["audio", "video"]
 

@@ -2,7 +2,7 @@
 
 Nothing that is sent again may make a full link fuller: a quarter of what is sent goes into repair at most, a packet
 three times, and nothing while a tenth or more is lost in spite of it. What a link can't carry at all is not repaired
-but paused (`sfu.rtp.link`).
+but paused (`sfu.rtcp.link`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What viewers ask for: packets again, keyframes; and what is done for one whose link does not carry what it gets.
 
-Each leg has its own account (`sfu.rtp.repair`), each connection its own pauses (`sfu.rtp.link`): whatever a viewer
+Each leg has its own account (`sfu.rtcp.repair`), each connection its own pauses (`sfu.rtcp.link`): whatever a viewer
 asks for, it costs the publisher a keyframe now and then, the worker a quarter more than it sent, and others nothing.
 """
 

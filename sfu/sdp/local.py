@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import msgspec
 
-from sfu.path.interface import Address
 from sfu.sdp.remote import Direction, Setup
+from sfu.wire.address import Address
 
 PROTOCOL = "UDP/TLS/RTP/SAVPF"
 """Of our offers. An answer repeats the client's (RFC 8829 section 5.1.2)."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from aioice.ice import get_host_addresses
 
 from config.settings import THIS_MACHINE
-from sfu.path.interface import Address
+from sfu.wire.address import Address
 
 LOOPBACK = "127.0.0.1"
 

@@ -14,11 +14,11 @@ from typing import Protocol
 import structlog
 
 from schemas.sfu import Loss
-from sfu.path.interface import Address
 from sfu.sdp.remote import Fingerprint
 from sfu.transport.attempt import Attempt
 from sfu.transport.dtls import MediaKeys, Role
 from sfu.wire import dtls_records
+from sfu.wire.address import Address
 from sfu.wire.bucket import Bucket
 
 GRACE_US = 8_000_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from sfu.path.interface import Address
 from sfu.transport.dtls import Association, Certificate
+from sfu.wire.address import Address
 
 YIELDS_AFTER_US = 1_000_000
 """A handshake that has not got on for so long makes room for one that another ClientHello begins."""

@@ -6,7 +6,7 @@ import secrets
 from collections import OrderedDict
 from typing import Literal
 
-from sfu.path.interface import Address
+from sfu.wire.address import Address
 
 TRANSACTIONS = 64
 """Of a client's checks that are remembered."""

@@ -15,12 +15,13 @@ import structlog
 
 from schemas.sfu import Loss
 from sfu.guard import Guard
-from sfu.path.interface import Address, Datagram, Inbound, PacketPath
+from sfu.path.interface import Datagram, Inbound, PacketPath
 from sfu.sdp.local import LocalTransport
 from sfu.sdp.remote import Setup
 from sfu.transport.dtls import Certificate
 from sfu.transport.peer import Peer, PeerOwner
 from sfu.wire import stun
+from sfu.wire.address import Address
 from sfu.wire.bucket import Bucket
 
 UNKNOWN_CHECKS_PER_SECOND = 2000

@@ -27,7 +27,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from sfu.path.interface import Address
+from sfu.wire.address import Address
 
 AMPLIFICATION = 3
 SILENCE_US = 2_000_000

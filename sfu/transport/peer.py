@@ -7,7 +7,7 @@ import secrets
 from typing import Literal, Protocol
 
 from schemas.sfu import Loss
-from sfu.path.interface import Address, PacketPath, UnknownStream
+from sfu.path.interface import PacketPath, UnknownStream
 from sfu.sdp.remote import Fingerprint
 from sfu.transport.associations import Associations
 from sfu.transport.attempt import Attempt
@@ -15,6 +15,7 @@ from sfu.transport.credentials import Credentials, Freshness
 from sfu.transport.dtls import Certificate, MediaKeys
 from sfu.transport.pairs import Pairs
 from sfu.wire import stun
+from sfu.wire.address import Address
 from sfu.wire.bucket import Bucket
 
 MAX_ADDRESSES = 8

@@ -17,7 +17,7 @@ from struct import Struct
 
 import msgspec
 
-from sfu.path.interface import Address
+from sfu.wire.address import Address
 
 _HEADER = Struct("!HHI12s")
 _ATTRIBUTE = Struct("!HH")

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from sfu.path.interface import Address
+from sfu.wire.address import Address
 from sfu.worker.worker import Worker
 
 _HEADERS = 28

@@ -12,11 +12,12 @@ from path_rig import PathFactory
 from stun_writer import signed_check
 
 from schemas.sfu import Loss
-from sfu.path.interface import Address, UnknownStream
+from sfu.path.interface import UnknownStream
 from sfu.transport.dtls import Certificate
 from sfu.transport.endpoint import Endpoint
 from sfu.transport.peer import Peer
 from sfu.wire import stun
+from sfu.wire.address import Address
 
 SECOND = 1_000_000
 OURS = Certificate()

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import msgspec
 from pylibsrtp import Policy, Session
 
-from sfu.path.interface import Address, Codec, Inbound, Kind, LegSpec, PacketPath, Source, TrackSpec
+from sfu.path.interface import Codec, Inbound, Kind, LegSpec, PacketPath, Source, TrackSpec
+from sfu.wire.address import Address
 
 PathFactory = Callable[[socket.socket], PacketPath]
 

@@ -8,7 +8,6 @@ from pylibsrtp import Session as SrtpSession
 
 from sfu.path import reports
 from sfu.path.interface import (
-    Address,
     Echo,
     Inbound,
     LegSpec,
@@ -21,6 +20,7 @@ from sfu.path.interface import (
     SrtpKeys,
     TrackSpec,
 )
+from sfu.wire.address import Address
 
 
 class StubPath(PacketPath):

@@ -1,4 +1,4 @@
-"""Each private name of aiortc that sfu/transport/dtls.py relies on, and what it is relied on for, on the pinned version."""
+"""Each private name of aiortc that sfu/transport/dtls.py relies on, and what for, on the pinned version."""
 
 from __future__ import annotations
 

@@ -12,10 +12,9 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from conference.ucwa.application import Application
+from conference.ucwa.applications.communication import Communication, CommunicationChanged
 from conference.ucwa.conversations.events import NEWS, told
 from conference.ucwa.conversations.facts import (
-    Communication,
-    CommunicationChanged,
     ConversationNews,
     ConversationState,
     ConversationView,

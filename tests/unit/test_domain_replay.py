@@ -12,12 +12,12 @@ from rig_view import View, read
 
 from conference.api.meetings import render
 from conference.domain import access_list, admission, leaving, lifecycle, media, waiting_room
+from conference.domain.arrange import Arrange
 from conference.domain.decide import decide
 from conference.domain.door import AccessLevel, Door, LeaderAssignment
 from conference.domain.facts import Outgoing
 from conference.domain.meeting import Command, Meeting
 from conference.errors import DomainError
-from conference.ucwa.meetings.rules import Arrange
 from schemas.terms import MeetingType, QueueStatus, QueueUpdateStatus, StreamType, UserType
 
 OWNER, *OTHERS = USERS = [UUID(int=number) for number in range(1, 6)]

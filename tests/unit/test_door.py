@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from conference.domain import access_list, admission, leaving, lifecycle, waiting_room
+from conference.domain.arrange import Arrange
 from conference.domain.decide import decide
 from conference.domain.door import (
     LEAD,
@@ -28,7 +29,6 @@ from conference.domain.door import (
 )
 from conference.domain.meeting import Meeting
 from conference.errors import Conflict, Forbidden, MediaFailed, NotFound
-from conference.ucwa.meetings.rules import Arrange
 from schemas.terms import MeetingType, QueueStatus, QueueUpdateStatus, UserType
 
 ALICE, BOB, CAROL = (UUID(int=number) for number in (1, 2, 3))

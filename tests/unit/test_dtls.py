@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sfu_stubs import StubPath
 
-from sfu.path.interface import Address, Datagram, Inbound, UnknownStream
+from sfu.path.interface import Datagram, Inbound, UnknownStream
 from sfu.sdp.remote import Fingerprint
 from sfu.transport.dtls import MAX_REPEATS, MISTAKEN, Association, Certificate, Role
 from sfu.transport.endpoint import Endpoint
 from sfu.transport.peer import CLOSED_BY_CLIENT, Peer
 from sfu.wire import dtls_records
+from sfu.wire.address import Address
 from sfu.wire.dtls_records import CIPHERS, RecordKeys
 
 OURS = Certificate()

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from conference.domain.arrange import Arrange
 from conference.domain.decide import decide
 from conference.domain.door import AccessLevel, Door, LeaderAssignment
 from conference.domain.facts import Outgoing
@@ -22,7 +23,6 @@ from conference.ucwa.meetings import extension_rules as extension
 from conference.ucwa.meetings.extension_rules import Extension, ExtensionType
 from conference.ucwa.meetings.rules import (
     Announcement,
-    Arrange,
     Defaults,
     Details,
     OnlineMeeting,

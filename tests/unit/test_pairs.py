@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import pytest
 
-from sfu.path.interface import Address
 from sfu.transport.pairs import (
     AMPLIFICATION,
     ASK_AGAIN_US,
@@ -18,6 +17,7 @@ from sfu.transport.pairs import (
     SILENCE_US,
     Pairs,
 )
+from sfu.wire.address import Address
 
 HOME: Address = ("192.0.2.10", 5000)
 AWAY: Address = ("198.51.100.7", 6000)

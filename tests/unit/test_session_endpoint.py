@@ -6,10 +6,11 @@ from aioice import stun as aioice_stun
 from sfu_stubs import StubPath
 
 from schemas.sfu import Loss
-from sfu.path.interface import Address, Datagram, Inbound, UnknownStream
+from sfu.path.interface import Datagram, Inbound, UnknownStream
 from sfu.transport.dtls import Certificate
 from sfu.transport.endpoint import CLAIM_AFTER_US, UNKNOWN_CHECKS_PER_SECOND, Endpoint
 from sfu.transport.peer import MAX_ADDRESSES, Peer
+from sfu.wire.address import Address
 
 HOME: Address = ("192.0.2.10", 5000)
 AWAY: Address = ("198.51.100.7", 6000)

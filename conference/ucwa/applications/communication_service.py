@@ -19,7 +19,7 @@ from conference.ucwa.applications import (
 from conference.ucwa.applications import (
     store as applications,
 )
-from conference.ucwa.conversations.facts import Communication, CommunicationChanged
+from conference.ucwa.applications.communication import Communication, CommunicationChanged
 
 EVENTS_OF = UUID("6d1c2b64-6c9a-4f1e-9d0e-0a3c7f1f5a52")
 

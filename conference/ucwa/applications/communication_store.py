@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from conference.storage.meetings import Connection
-from conference.ucwa.conversations.facts import (
+from conference.ucwa.applications.communication import (
     AudioPreference,
     Communication,
     GenericPolicy,

@@ -9,17 +9,17 @@ from msgspec.structs import replace
 
 from conference.api.auth import Caller
 from conference.ucwa.application import Application
-from conference.ucwa.applications.communication_service import CommunicationService
-from conference.ucwa.conversations import hrefs
-from conference.ucwa.conversations.facts import (
+from conference.ucwa.applications.communication import (
     AudioPreference,
     Communication,
     CommunicationChanged,
     GenericPolicy,
-    Importance,
     IncomingModality,
     MessageFormat,
 )
+from conference.ucwa.applications.communication_service import CommunicationService
+from conference.ucwa.conversations import hrefs
+from conference.ucwa.conversations.facts import Importance
 from conference.ucwa.conversations.joining import Joiner, JoiningService, Wanted
 from conference.ucwa.conversations.path import EITHER, INITIATE
 from conference.ucwa.engine import etags

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from conference.ucwa.application import Application
+from conference.ucwa.applications.communication import CommunicationChanged
 from conference.ucwa.conversations import (
     communication_views as communication,
 )
@@ -19,7 +20,6 @@ from conference.ucwa.conversations import (
     media_views as media,
 )
 from conference.ucwa.conversations.facts import (
-    CommunicationChanged,
     ConversationNews,
     ConversationState,
     Ending,

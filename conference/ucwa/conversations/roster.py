@@ -11,8 +11,8 @@ from conference.storage import users
 from conference.storage.meetings import Connection
 from conference.storage.users import Card, User
 from conference.ucwa import sip
+from conference.ucwa.applications import guests
 from conference.ucwa.conversations import rules as rules
-from conference.ucwa.conversations import store as conversations
 from conference.ucwa.conversations.facts import Person, Place, SourceNetwork
 
 People = Mapping[UUID, Person]
@@ -26,7 +26,7 @@ async def people_in(
     if not ids:
         return {}
     known = {card.user.id: card for card in await users.cards(conn, ids)}
-    anonymous = await conversations.anonymous_users(conn, meeting.id)
+    anonymous = await guests.anonymous_users(conn, meeting.id)
     present = [user for user in [*meeting.participants, *meeting.queue] if user in ids]
     return {
         user: _person(meeting, known.get(user) or _nobody(user), user in anonymous, domain)

@@ -123,13 +123,6 @@ async def waiting_since(conn: Connection, before: datetime) -> list[tuple[UUID, 
     return [(row["meeting_id"], row["queue_id"]) for row in rows]
 
 
-async def anonymous_users(conn: Connection, meeting_id: UUID) -> frozenset[UUID]:
-    rows = await conn.fetch(
-        "select user_id from ucwa_conversations where meeting_id = $1 and anonymous", meeting_id
-    )
-    return frozenset(row["user_id"] for row in rows)
-
-
 def _conversation(row: asyncpg.Record) -> Conversation:
     return Conversation(
         application_id=row["application_id"],

@@ -10,6 +10,7 @@ import asyncpg
 from msgspec.structs import replace
 
 from conference.domain import lifecycle
+from conference.domain.arrange import Arrange
 from conference.domain.door import Door, Visitor
 from conference.domain.meeting import Command, Meeting
 from conference.errors import Conflict, NotFound
@@ -19,12 +20,11 @@ from conference.storage import glances, meetings, outbox, users
 from conference.storage.meetings import Connection
 from conference.storage.users import User
 from conference.ucwa import sip
-from conference.ucwa.conversations import store as conversations
+from conference.ucwa.applications import guests
 from conference.ucwa.meetings import ids as online_meeting_ids
 from conference.ucwa.meetings import rules as online_meeting
 from conference.ucwa.meetings import store as rows
 from conference.ucwa.meetings.rules import (
-    Arrange,
     Defaults,
     Details,
     OnlineMeeting,
@@ -316,7 +316,7 @@ async def _visitors(conn: Connection, meeting: Meeting) -> dict[UUID, Visitor]:
     """Who is in the waiting room."""
     if not meeting.queue:
         return {}
-    anonymous = await conversations.anonymous_users(conn, meeting.id)
+    anonymous = await guests.anonymous_users(conn, meeting.id)
     return {
         user.id: Visitor(email=user.email, org=user.org, anonymous=user.id in anonymous)
         for user in await users.named(conn, meeting.queue)

@@ -11,7 +11,11 @@ from conference.api.auth import Caller
 from conference.domain.directory import PhoneType, Profile
 from conference.storage.users import Card, User
 from conference.ucwa.application import Application
-from conference.ucwa.conversations.facts import AudioPreference, IncomingModality, MessageFormat
+from conference.ucwa.applications.communication import (
+    AudioPreference,
+    IncomingModality,
+    MessageFormat,
+)
 from conference.ucwa.engine import documents
 from conference.ucwa.engine.call import Call, Endpoint, Reply, Scope
 from conference.ucwa.engine.inputs import Inputs, wrong

@@ -19,13 +19,13 @@ from conference.ucwa.applications import (
 from conference.ucwa.applications import (
     store as applications,
 )
-from conference.ucwa.applications.communication_service import changed
-from conference.ucwa.conversations.facts import (
+from conference.ucwa.applications.communication import (
     AudioPreference,
     Communication,
     IncomingModality,
     MessageFormat,
 )
+from conference.ucwa.applications.communication_service import changed
 from conference.ucwa.people import presence_rules as rules
 from conference.ucwa.people import store as people
 from conference.ucwa.people.directory import Directory

@@ -11,7 +11,6 @@ from pylibsrtp import Session as SrtpSession
 from sfu.path import reports
 from sfu.path.counters import Counters, ForwardTime
 from sfu.path.interface import (
-    Address,
     Datagram,
     Echo,
     Inbound,
@@ -30,6 +29,7 @@ from sfu.path.python.association import Transport
 from sfu.path.python.router import Router
 from sfu.path.python.udp import MAX_DATAGRAM, UdpSocket, WireAddress
 from sfu.wire import extensions, stun
+from sfu.wire.address import Address
 from sfu.wire.header import FIXED_LENGTH, Packet, parse
 
 MAX_PER_DRAIN = 256

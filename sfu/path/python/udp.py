@@ -11,7 +11,7 @@ from collections import deque
 from contextlib import suppress
 
 from sfu.path.counters import Counters
-from sfu.path.interface import Address
+from sfu.wire.address import Address
 
 WireAddress = tuple[str, int] | tuple[str, int, int, int]
 """As the socket's family writes it."""
@@ -30,7 +30,7 @@ _FULL = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS})
 class UdpSocket:
     """Policy when the socket is full: audio waits, in order and bounded; everything else is dropped.
 
-    A video leg gives up the rest of its frame then (`sfu.rtp.leg.Leg.unsent`).
+    A video leg gives up the rest of its frame then (`sfu.path.python.leg.Leg.unsent`).
     """
 
     def __init__(self, sock: socket.socket, counters: Counters) -> None:
