@@ -57,6 +57,7 @@ from conference.ucwa.engine.refusals import PREFIXES as UCWA_PREFIXES
 from conference.ucwa.engine.refusals import Refusals
 from conference.ucwa.family import Shared, Ucwa
 from config.settings import Settings
+from config.tasks import end
 
 _TIDY_WITHIN = 2.0
 _POOL_CLOSES_WITHIN = 5.0
@@ -253,9 +254,7 @@ async def _running(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
 
 def _log_end(task: asyncio.Task[None]) -> None:

@@ -1,1 +1,1 @@
-"""Typed settings and logging, shared by every process."""
+"""What every process has: typed settings, logging, a way to end tasks."""

@@ -19,6 +19,7 @@ from conference.bus.link import RedisLink
 from conference.bus.redis import CommandRefused, RedisLane
 from conference.downtime import SERVER_DOWN
 from conference.errors import Unavailable
+from config.tasks import end
 from schemas.sfu import NOTICE_FIELD, NOTICE_STREAM, Notice
 
 Handle = Callable[[str, Notice], Awaitable[None]]
@@ -85,8 +86,7 @@ class NoticeReader:
                     _log.exception("notices_failed")
                 await asyncio.sleep(_IDLE)
         finally:
-            lease.cancel()
-            await asyncio.gather(lease, return_exceptions=True)
+            await end([lease])
             await self._blocking.close()
 
     async def _lead(self) -> None:
@@ -138,9 +138,7 @@ class NoticeReader:
 
     async def _stop(self) -> None:
         """What is not done with is the next leader's."""
-        for working in self._working:
-            working.cancel()
-        await asyncio.gather(*self._working, return_exceptions=True)
+        await end(list(self._working))
 
     async def _read(self, start: bytes) -> list[tuple[bytes, list[bytes] | None]]:
         reply = await self._blocking.call(

@@ -17,6 +17,7 @@ from conference.bus import keys, scripts
 from conference.bus.link import RedisLink
 from conference.bus.redis import CommandRefused
 from conference.errors import Unavailable
+from config.tasks import end
 
 TOUCH_INTERVAL = 5.0
 """How often readers are marked as present, and checked for wakeups that were lost."""
@@ -66,8 +67,7 @@ class Readers:
     async def close(self) -> None:
         """Idempotent. `end_all` comes first, when readers should still be answered."""
         if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
 
     def __len__(self) -> int:
         return len(self._readers)

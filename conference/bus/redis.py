@@ -18,6 +18,7 @@ from redis import exceptions
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 
 from conference.errors import Unavailable
+from config.tasks import end
 
 Argument = bytes | str | int | float
 Reply = None | int | bytes | Sequence["Reply"]
@@ -87,8 +88,7 @@ class RedisLane:
         """Fail what waits and what comes later, and disconnect. Idempotent."""
         self._closed = True
         if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
         self._fail(self._take_all())
         await close_quietly(self._connection)
         self._connection = None

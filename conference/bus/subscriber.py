@@ -12,6 +12,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from conference.bus.redis import OPERATION_TIMEOUT, close_quietly, connection_to
 from conference.errors import Unavailable
+from config.tasks import end
 
 Handler = Callable[[bytes], None]
 
@@ -60,8 +61,7 @@ class Subscriber:
     async def close(self) -> None:
         """Idempotent."""
         if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
 
     async def ready(self, timeout: float = OPERATION_TIMEOUT) -> None:
         """Wait until the channels are subscribed. Raises Unavailable."""
@@ -114,8 +114,7 @@ class Subscriber:
                 if message[0] == b"message":
                     self._handle(message[1], message[2])
         finally:
-            pinger.cancel()
-            await asyncio.gather(pinger, return_exceptions=True)
+            await end([pinger])
 
     def _handle(self, channel: bytes, data: bytes) -> None:
         try:

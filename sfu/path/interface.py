@@ -286,7 +286,7 @@ class PacketPath(Protocol):
     def send_reports(self, transport: int, cname: str, now_us: int, now_ntp: int) -> int:
         """Sender reports of the legs that are sending, with their name; in how many packets.
 
-        `now_ntp` is 64-bit NTP time. What is in them, and which legs are sending, is in `sfu.reports`.
+        `now_ntp` is 64-bit NTP time. What is in them, and which legs are sending, is in `sfu.path.reports`.
         """
         ...
 

@@ -19,6 +19,7 @@ from redis import asyncio as aioredis
 from redis.exceptions import RedisError
 from redis.typing import EncodableT
 
+from config.tasks import end
 from schemas.sfu import (
     HEARTBEAT_INTERVAL,
     NOTICE_FIELD,
@@ -36,7 +37,6 @@ from schemas.sfu import (
 )
 from sfu.guard import Guard
 from sfu.worker.redis_clock import RedisClock
-from sfu.worker.tasks import end
 
 OUTBOX_LIMIT = 10_000
 """Replies and notices that wait for Redis; past it the oldest are dropped and counted."""

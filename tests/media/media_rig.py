@@ -18,9 +18,9 @@ import webrtc
 from redis import asyncio as aioredis
 
 from config.settings import Settings
+from config.tasks import end
 from schemas import sfu as wire
 from sfu.path.choice import native_available
-from sfu.worker.tasks import end
 from sfu.worker.worker import Worker
 
 NATIVE = os.environ.get("PARLEY_NATIVE", "auto")

@@ -17,7 +17,7 @@ from ucwa_meeting import program, started
 from ucwa_rig import Program, events_of, running_ucwa
 
 from conference.tokens import user_named
-from sfu.worker.tasks import end
+from config.tasks import end
 
 Sdp = Callable[[str], Awaitable[None]]
 

@@ -22,7 +22,7 @@ NETWORK = {"neighbour 10.9.0.1", "neighbour fd09::1"}
 NEIGHBOURS = """
 import subprocess, sys
 from contextlib import suppress
-from sfu.addresses import bind
+from sfu.transport.addresses import bind
 
 SAY = '''
 import socket, sys

@@ -28,7 +28,7 @@ ARROWS = {
     # the core, from the inside out; it knows no family
     "conference.domain": "conference.errors schemas",
     "conference.storage": "conference.domain conference.errors conference.downtime schemas",
-    "conference.bus": "conference.domain conference.errors conference.downtime schemas",
+    "conference.bus": "conference.domain conference.errors conference.downtime schemas config",
     "conference.services": "conference.domain conference.storage conference.bus conference.errors "
     "conference.downtime schemas",
     "conference.api": "conference.domain conference.storage conference.bus conference.services conference.errors "

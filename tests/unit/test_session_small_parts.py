@@ -7,12 +7,12 @@ from contextlib import suppress
 
 import pytest
 
+from config.tasks import end
 from sfu.guard import Guard
 from sfu.transport import addresses
 from sfu.transport.addresses import bind
 from sfu.worker import ticker as ticker_module
 from sfu.worker.load import Load
-from sfu.worker.tasks import end
 from sfu.worker.ticker import IDLE_AFTER_US, Ticker
 
 

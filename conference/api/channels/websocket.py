@@ -19,6 +19,7 @@ from conference.api.channels import query
 from conference.bus.streams import Restart
 from conference.errors import BadRequest, NotFound, PollReplaced, Unavailable
 from conference.services.channels import ChannelService, Following
+from config.tasks import end
 from schemas.channels import Ping, Pong, StreamResync, WebsocketConnected
 
 SUBPROTOCOL = "parley"
@@ -85,9 +86,7 @@ class _Connection:
         except (ConnectionResetError, TimeoutError):
             code = WSCloseCode.GOING_AWAY
         finally:
-            for task in (listening, passing_on):
-                task.cancel()
-            await asyncio.gather(listening, passing_on, return_exceptions=True)
+            await end([listening, passing_on])
         await self._socket.close(code=code)
 
     async def _pass_on(self, holds: bool) -> int:
