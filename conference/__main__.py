@@ -9,7 +9,7 @@ import asyncpg
 import redis.exceptions
 from cyclopts import App
 
-from conference.commands import CommandError, database, password, processes, profile
+from conference.commands import CommandError, database, jobs, password, processes, profile
 from conference.commands.doctor import doctor
 from conference.commands.token import token
 from conference.commands.up import up
@@ -31,6 +31,7 @@ app.command(up)
 app.command(processes.api)
 app.command(processes.sfu)
 app.command(database.migrate)
+app.command(jobs.jobs)
 database.user.command(password.password)
 database.user.command(profile.profile)
 database.user.command(profile.photo)

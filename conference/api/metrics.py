@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterator
+
 from aiohttp.hdrs import METH_ALL
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from conference.storage.jobs import JobFigure
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LATENCIES = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
@@ -49,3 +55,21 @@ class Metrics:
 
     def render(self) -> bytes:
         return generate_latest(self.registry)
+
+
+class JobFigures(Collector):
+    """The job queue by kind and state: how many, and how long the oldest has been there."""
+
+    def __init__(self, figures: Callable[[], Collection[JobFigure]]) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        labels = ("kind", "state")
+        count = GaugeMetricFamily("parley_jobs", "Jobs that are not done", labels=labels)
+        oldest = GaugeMetricFamily(
+            "parley_jobs_oldest_seconds", "Since the oldest of them was asked for", labels=labels
+        )
+        for figure in self._figures():
+            count.add_metric((figure.kind, figure.state), figure.count)
+            oldest.add_metric((figure.kind, figure.state), figure.oldest)
+        yield from (count, oldest)

@@ -10,24 +10,18 @@ import asyncpg
 from aiohttp import web
 
 from conference.api.body import answer
-from conference.api.metrics import CONTENT_TYPE, Metrics
+from conference.api.metrics import CONTENT_TYPE, JobFigures, Metrics
 from conference.api.openapi import Operation
 from conference.api.operators import Operators
 from conference.api.worker_metrics import WorkerFigures
 from conference.downtime import SERVER_DOWN
 from conference.errors import MediaFailed
+from conference.storage import figures, jobs
+from conference.storage.jobs import JobFigure
 from schemas.ops import Check, Health, Readiness
 from schemas.sfu import WorkerRecord
 
 _CHECK_WITHIN = 2.0
-_FIGURES = """
-select (select count(*) from outbox) as outbox,
-       (select count(*) from meetings) as meetings,
-       (select count(*) from meetings where active) as active,
-       (select count(*) from participants) as participants,
-       (select count(*) from queue_entries where status = 'WAITING') as waiting,
-       (select count(*) from channels) as channels
-"""
 _MEANING = {
     "outbox": ("parley_outbox_backlog", "Events committed and not yet in their channels"),
     "meetings": ("parley_meetings", "Meetings"),
@@ -61,7 +55,9 @@ class OpsViews:
         self._metrics = metrics
         self._parked = parked
         self._seen: Collection[WorkerRecord] = ()
+        self._jobs: Collection[JobFigure] = ()
         metrics.registry.register(WorkerFigures(lambda: self._seen))
+        metrics.registry.register(JobFigures(lambda: self._jobs))
 
     async def health(self, request: web.Request) -> web.Response:
         return answer(Health(status="alive"))
@@ -90,10 +86,10 @@ class OpsViews:
 
     async def _count(self) -> None:
         async with self._pool.acquire() as conn:
-            row = await conn.fetchrow(_FIGURES)
-        assert row is not None  # it has no `from`
-        for column, (name, meaning) in _MEANING.items():
-            self._metrics.gauge(name, meaning, row[column])
+            totals = await figures.totals(conn)
+            self._jobs = await jobs.figures(conn)
+        for field, (name, meaning) in _MEANING.items():
+            self._metrics.gauge(name, meaning, getattr(totals, field))
         self._metrics.gauge("parley_database_up", "Whether the database answered", 1)
 
     async def _ping_database(self) -> None:

@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 from cyclopts import App
 
-from conference.commands.servers import database_url
+from conference.commands.servers import connected
 from conference.storage import jobs as queue
 from conference.storage.jobs import JobState
 from config.settings import load
@@ -86,13 +86,10 @@ def _done(word: str, asked: int, count: int) -> int:
 
 
 def _ask(question: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
-    url = database_url(load(os.environ))
+    settings = load(os.environ)
 
     async def answer() -> T:
-        connection = await asyncpg.connect(url, timeout=10)
-        try:
+        async with connected(settings) as connection:
             return await question(connection)
-        finally:
-            await connection.close()
 
     return asyncio.run(answer())

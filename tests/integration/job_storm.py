@@ -13,7 +13,7 @@ from pathlib import Path
 import asyncpg
 from job_process import Note, noting
 
-from conference.embedded import PostgresServer
+from conference.machine.embedded import PostgresServer
 from conference.storage.database import open_pool
 from conference.storage.migrate import migrate
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import random
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -281,3 +285,43 @@ async def test_runners_that_are_killed_lose_nothing_and_keep_the_order(
     _, unordered = await verdict(pool, 300)
     assert kills > 3
     assert unordered == 0
+
+
+async def test_operators_see_jobs_try_them_anew_and_forget_them(
+    pool: asyncpg.Pool, database_url: str, tmp_path: Path
+) -> None:
+    desk = Desk()
+    desk.troubles = [JobHopeless("no such address")]
+    kind = letters(desk)
+    async with working(pool, kind):
+        job = await ask(pool, kind, "alice")
+        await until_state(pool, job, "given_up")
+    command = Command(database_url, tmp_path)
+    [shown] = json.loads(await command("list", "--state", "given_up", "--json"))
+    assert (shown["id"], shown["kind"], shown["failure"]) == (job, "letter", "no such address")
+    assert await command("retry", str(job)) == "1 of 1 tried anew\n"
+    assert (await row(pool, job)).state == "waiting"
+    assert await command("drop", str(job)) == "1 of 1 dropped\n"
+    assert await command("list") == ""
+
+
+class Command:
+    """`parley jobs`."""
+
+    def __init__(self, database_url: str, data_dir: Path) -> None:
+        self._environment = {
+            **os.environ,
+            "PARLEY_DATABASE_URL": database_url,
+            "PARLEY_DATA_DIR": str(data_dir),
+        }
+
+    async def __call__(self, *arguments: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "conference", "jobs", *arguments),
+            stdout=asyncio.subprocess.PIPE,
+            env=self._environment,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 30)
+        assert process.returncode == 0
+        return out.decode()
