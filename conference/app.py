@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,6 +18,7 @@ from conference.api.auth import Authenticator, Caller, TokenVerifier
 from conference.api.body import READ_LIMIT
 from conference.api.channels import routes as channel_routes
 from conference.api.connection import REFUSE
+from conference.api.family import Families, Family, Shared
 from conference.api.jwks import JwksKeys
 from conference.api.meetings import routes as meeting_routes
 from conference.api.metrics import Metrics
@@ -49,15 +50,11 @@ from conference.storage import channels as channel_rows
 from conference.storage.database import open_pool
 from conference.storage.users import User
 from conference.tokens import load_secret
-from conference.ucwa.applications import oauth
-from conference.ucwa.engine import spelling
-from conference.ucwa.engine import urls as ucwa_urls
-from conference.ucwa.engine.origin import Origin
-from conference.ucwa.engine.refusals import PREFIXES as UCWA_PREFIXES
-from conference.ucwa.engine.refusals import Refusals
-from conference.ucwa.family import Shared, Ucwa
+from conference.ucwa.family import Ucwa
 from config.settings import Settings
 from config.tasks import end
+
+FAMILIES: Sequence[type[Family]] = (Ucwa,)
 
 _TIDY_WITHIN = 2.0
 _POOL_CLOSES_WITHIN = 5.0
@@ -65,21 +62,27 @@ _POOL_CLOSES_WITHIN = 5.0
 _log = structlog.get_logger(__name__)
 
 
-def create_app(settings: Settings) -> web.Application:
-    """The application. Its servers (`database_url`, `redis_url`) are asked for when it starts, not before."""
+def create_app(settings: Settings, families: Sequence[type[Family]] = FAMILIES) -> web.Application:
+    """The application: our own API, and the `families`. Its servers (`database_url`, `redis_url`) are asked for when it
+    starts, not before."""
     app = web.Application(client_max_size=settings.body_limit)
     app.on_response_prepare.append(stamp)
 
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            await _compose(app, settings, stack)
+            await _compose(app, settings, families, stack)
             yield
 
     app.cleanup_ctx.append(lifetime)
     return app
 
 
-async def _compose(app: web.Application, settings: Settings, stack: AsyncExitStack) -> None:
+async def _compose(
+    app: web.Application,
+    settings: Settings,
+    kinds: Sequence[type[Family]],
+    stack: AsyncExitStack,
+) -> None:
     """Everything that is closed is pushed onto `stack`, and so closes in the opposite order."""
     if settings.database_url is None or settings.redis_url is None:
         raise ValueError("the application needs a database_url and a redis_url")
@@ -95,7 +98,9 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
         cap=settings.channel_cap,
         channels_of=lambda ids: channel_rows.of_users(pool, ids),
         touch_interval=min(
-            TOUCH_INTERVAL, settings.channel_grace / 3, settings.ucwa_application_idle / 3
+            TOUCH_INTERVAL,
+            settings.channel_grace / 3,
+            *(kind.shortest_silence(settings) / 3 for kind in kinds),
         ),
     )
     relay = OutboxRelay(pool, bus)
@@ -104,7 +109,7 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
     workers = WorkerRegistry(link)
 
     # use cases
-    users = UserService(pool, _now, everyone=settings.ucwa_people_everyone)
+    users = UserService(pool, _now, everyone=settings.people_everyone)
     channels = ChannelService(
         pool, bus, most=settings.channels_max, grace=settings.channel_grace, now=_now
     )
@@ -116,22 +121,24 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
     media = MediaService(changes, placement, bus, _now)
     channels.on_closed.append(meetings.channel_gone)
     secret = _own_secret(settings)
-    ucwa = Ucwa(
-        Shared(
-            pool=pool,
-            link=link,
-            relay=relay,
-            channels=channels,
-            changes=changes,
-            placement=placement,
-            meetings=meetings,
-            media=media,
-            settings=settings,
-            secret=secret,
-            now=_now,
-            new_id=uuid4,
-        )
+    shared = Shared(
+        pool=pool,
+        link=link,
+        relay=relay,
+        channels=channels,
+        changes=changes,
+        placement=placement,
+        meetings=meetings,
+        media=media,
+        settings=settings,
+        secret=secret,
+        now=_now,
+        new_id=uuid4,
     )
+    families = Families([kind(shared) for kind in kinds])
+    for family in families:
+        channels.on_closed.append(family.channel_closed)
+        changes.observers.extend(family.observers)
 
     # what runs by itself
     notices = NoticeReader(link, NoticeHandler(pool, changes, media, bus, _now).handle)
@@ -142,7 +149,7 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
         pool,
         meetings,
         channels,
-        spare=ucwa.applications.spare,
+        owned=families.owned,
         grace=settings.channel_grace,
         idle=settings.channel_idle,
         unused=settings.meeting_unused,
@@ -163,24 +170,23 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
         *meeting_routes.operations(meetings, media),
         *channel_routes.operations(channels, settings),
         *user_routes.operations(users),
-        *ucwa.operations(),
+        *(operation for family in families for operation in family.operations()),
         *ops.operations(views),
     ]
     openapi.add_routes(app, operations)
-    spelling.add_routes(app.router)
-    site.add_routes(app, document.describe(operations, version("parley")))
+    for family in families:
+        family.add_routes(app.router)
+    about = [family.about for family in families if family.about]
+    site.add_routes(app, document.describe(operations, version("parley"), about))
     gate = Gate(
         Authenticator(
-            _verifier(settings, secret), _remembering(users), public_url=settings.public_url
+            _verifier(settings, secret),
+            _remembering(users),
+            families,
+            public_url=settings.public_url,
         ),
         metrics,
-        [
-            *((prefix, Refusals(Origin(settings.public_url)).render) for prefix in UCWA_PREFIXES),
-            (oauth.PREFIX, oauth.render),
-        ],
-        open_paths=ucwa_urls.PUBLIC,
-        sign_in=(ucwa_urls.TOKEN,),
-        spelled=spelling.spelled,
+        families,
     )
     app.middlewares.extend(gate.middlewares())
     app[REFUSE] = gate.refuse
@@ -197,7 +203,10 @@ async def _compose(app: web.Application, settings: Settings, stack: AsyncExitSta
             repeat("failover", watch.check, failover.INTERVAL),
             repeat("reconciler", comparing.check, reconciler.INTERVAL),
             repeat("sweep", sweeper.sweep, settings.sweep_interval),
-            repeat("ucwa sweep", ucwa.sweep, settings.sweep_interval),
+            *(
+                repeat(f"{family.name} sweep", family.sweep, settings.sweep_interval)
+                for family in families
+            ),
         )
     )
 

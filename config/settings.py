@@ -203,6 +203,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @property
+    def people_everyone(self) -> bool:
+        """Whether users find and see those of other organisations, in whichever family."""
+        return self.ucwa_people_everyone
+
 
 def load(environ: Mapping[str, str], *, defaults: Mapping[str, object] | None = None) -> Settings:
     """Read settings from an environment and the TOML file it names. Raises SettingsError.

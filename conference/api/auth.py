@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 from uuid import UUID
 
@@ -21,13 +21,13 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OctKey
 
+from conference.api.family import Families
 from conference.api.jwks import JwksKeys
 from conference.api.origin import OwnPages
 from conference.api.repeats import repeated
 from conference.errors import Unauthenticated
 
 COOKIE = "ZM_AUTH_TOKEN"
-PHOTO_COOKIE = "cwt_ucwa"
 LEEWAY = 30.0
 """Seconds by which other clocks may differ from ours."""
 LONGEST_LIFE = 2_592_000.0
@@ -38,7 +38,6 @@ _REMEMBER = 300.0
 _REMEMBER_MOST = 20_000
 _TOKEN_LONGEST = 8192
 _STREAMS = re.compile(r"/events|/channels/[^/]+/stream")
-_PHOTOS = re.compile(r"/ucwa/(?:oauth/)?v1/applications/[^/]+/(?:.+/)?[a-zA-Z]*[pP]hoto")
 _SUBPROTOCOL = "bearer."
 
 _log = structlog.get_logger(__name__)
@@ -196,6 +195,7 @@ class Authenticator:
         self,
         verifier: TokenVerifier,
         seen: Callable[[Caller], Awaitable[None]],
+        families: Families | None = None,
         *,
         public_url: str | None = None,
         clock: Callable[[], float] = time.time,
@@ -203,6 +203,8 @@ class Authenticator:
         """`seen` is told of each caller whose token was verified anew."""
         self._verifier = verifier
         self._seen = seen
+        self._families = families or Families()
+        self._marks = self._families.token_marks
         self._pages = OwnPages(public_url)
         self._clock = clock
         self._known: dict[str, tuple[Caller, float]] = {}
@@ -212,14 +214,17 @@ class Authenticator:
 
         `cookies`: whether one counts, which a browser adds by itself.
         """
-        token = bearer(request)
+        token = bearer(request, self._marks)
         if token is not None:
             return await self._caller(token)
-        token = (request.cookies.get(COOKIE) or _photo_token(request)) if cookies else None
+        token = self._in_cookie(request) if cookies else None
         if not token:
             return None
         self._pages.require(request)
         return await self._caller(token)
+
+    def _in_cookie(self, request: web.Request) -> str | None:
+        return request.cookies.get(COOKIE) or self._families.cookie_token(request)
 
     async def _caller(self, token: str) -> Caller:
         known = self._known.get(token)
@@ -236,22 +241,20 @@ class Authenticator:
         self._known[token] = (found, min(expires + LEEWAY, self._clock() + _REMEMBER))
 
 
-def bearer(request: web.Request) -> str | None:
-    """The token that the request carries on purpose; a browser adds a cookie by itself."""
+def bearer(request: web.Request, marks: Iterable[str] = ()) -> str | None:
+    """The token that the request carries on purpose; a browser adds a cookie by itself. `marks`: what families write
+    before a token."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        return plain_token(token) or None
+        return unmarked(token, marks) or None
     return _stream_token(request) if _STREAMS.fullmatch(request.path) else None
 
 
-def plain_token(text: str) -> str:
-    """Without what UCWA writes before a token."""
-    return text.strip().removeprefix("cwt=")
-
-
-def _photo_token(request: web.Request) -> str | None:
-    """An <img> can't set headers either; this cookie opens nothing but pictures."""
-    return request.cookies.get(PHOTO_COOKIE) if _PHOTOS.fullmatch(request.path) else None
+def unmarked(text: str, marks: Iterable[str]) -> str:
+    """A token without the mark before it, if it has one."""
+    token = text.strip()
+    mark = next((mark for mark in marks if token.startswith(mark)), "")
+    return token.removeprefix(mark)
 
 
 def is_token(subprotocol: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from conference.api import openapi
 from conference.api.openapi import Json, Operation
@@ -17,11 +17,10 @@ come as events on the channel.
 
 Ids are UUIDs, and what is not one is not found. Names of values (`permanent`, `ACCEPTED` ...) may be written in any
 case. Dates carry their offset. What is not set is left out. A refusal has the form of `Problem`.
-
-UCWA is another way to the same meetings: begin at `/ucwa` and follow links, in JSON or XML. Its addresses are
-listed here to be looked up, not to be built; its refusals have the form of `Fault`.
 """
 
 
-def describe(operations: Sequence[Operation], version: str) -> Json:
-    return openapi.document(operations, title=_TITLE, version=version, description=_DESCRIPTION)
+def describe(operations: Sequence[Operation], version: str, families: Iterable[str] = ()) -> Json:
+    """`families`: what each says of itself, a paragraph each."""
+    text = "\n".join([_DESCRIPTION, *families])
+    return openapi.document(operations, title=_TITLE, version=version, description=text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from http import HTTPStatus
 from secrets import token_hex
@@ -18,6 +18,7 @@ from yarl import URL
 from conference import errors
 from conference.api.auth import CALLER, Authenticator, Caller
 from conference.api.body import answer
+from conference.api.family import Families
 from conference.api.metrics import Metrics
 from conference.api.refusal import refusal
 from conference.downtime import SERVER_DOWN
@@ -48,10 +49,6 @@ def plain(request: web.Request, status: int, problem: Problem) -> web.Response:
     return answer(problem, status)
 
 
-_ANONYMOUS_PREFIXES = ("/ucwa", "/autodiscover/")
-"""Where anonymous meeting tokens are good for more than their meeting's media."""
-
-
 class Gate:
     """The middlewares, in the order in which a request passes them."""
 
@@ -59,20 +56,15 @@ class Gate:
         self,
         authenticate: Authenticator,
         metrics: Metrics,
-        renderers: Sequence[tuple[str, Render]] = (),
-        open_paths: Collection[str] = (),
-        sign_in: Collection[str] = (),
-        spelled: Callable[[str], str] = str,
+        families: Families | None = None,
     ) -> None:
-        """`renderers` pairs a path prefix with the error form of the family that lives there. `open_paths` need
-        no token, and at those of `sign_in` none is looked at: one comes there because the old one ran out.
-        `spelled`: a path as the four above have it, however a client writes it."""
         self._authenticate = authenticate
         self._metrics = metrics
-        self._renderers = tuple(renderers)
-        self._open_paths = _OPEN_PATHS.union(open_paths)
-        self._unasked = frozenset((*_OPERATORS, *sign_in))
-        self._spelled = spelled
+        self._families = families or Families()
+        self._open_paths = _OPEN_PATHS.union(*(family.open_paths for family in self._families))
+        self._unasked = frozenset(_OPERATORS).union(
+            *(family.sign_in_paths for family in self._families)
+        )
 
     def middlewares(self) -> list[Middleware]:
         return [self.observe, self.admit]
@@ -96,7 +88,7 @@ class Gate:
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """401 comes before every other refusal. On open paths too a token that does not hold is refused, but no
         cookie is looked at: it may be old, and whoever opens a page did not add it."""
-        path = self._spelled(request.path)
+        path = self._families.spelled(request.path)
         _require_host(request, alone=path in self._open_paths)
         if path in self._unasked:
             return await handler(request)
@@ -104,7 +96,7 @@ class Gate:
         caller = await self._authenticate(request, cookies=not is_open)
         if caller is not None:
             if not is_open:
-                _keep_within_meeting(caller, path)
+                self._keep_within_meeting(caller, path)
             request[CALLER] = caller
         elif not is_open:
             raise errors.Unauthenticated("this needs a bearer token", code="no_token")
@@ -146,11 +138,25 @@ class Gate:
         return response
 
     def _form(self, request: web.Request) -> Render:
-        path = self._spelled(request.path).lower()
-        for prefix, render in self._renderers:
-            if path.startswith(prefix.lower()):
-                return render
-        return plain
+        family = self._families.at(self._families.spelled(request.path))
+        return family.render if family is not None else plain
+
+    def _keep_within_meeting(self, caller: Caller, path: str) -> None:
+        """A token for one meeting opens that one's media, and a family that takes such; which meeting is joined there,
+        that family looks at. Raises Forbidden."""
+        if caller.meeting is None:
+            return
+        family = self._families.at(path)
+        if family is not None and family.admits_guests(path):
+            return
+        media = f"/meetings/{caller.meeting}/"
+        if path.lower().startswith((f"{media}media", f"{media}audio")):
+            return
+        ways = [each.guests_join_at for each in self._families if each.guests_join_at]
+        advice = f": join it through {' or '.join(ways)}" if ways else ""
+        raise errors.Forbidden(
+            f"this token is for one meeting only{advice}", code="AnonymousNotAllowed"
+        )
 
 
 def _require_host(request: web.Request, *, alone: bool) -> None:
@@ -169,19 +175,6 @@ def _is_host(text: str) -> bool:
         return bool(_HOST.fullmatch(text)) and bool(URL(f"http://{text}").host)
     except ValueError:
         return False
-
-
-def _keep_within_meeting(caller: Caller, path: str) -> None:
-    """A token for one meeting opens that one's media, and the family in which it was given out; which meeting is
-    joined there, that family looks at. Raises Forbidden."""
-    if caller.meeting is None:
-        return
-    media = f"/meetings/{caller.meeting}/"
-    if path.lower().startswith((*_ANONYMOUS_PREFIXES, f"{media}media", f"{media}audio")):
-        return
-    raise errors.Forbidden(
-        "this token is for one meeting only: join it through /ucwa", code="AnonymousNotAllowed"
-    )
 
 
 async def stamp(request: web.Request, response: web.StreamResponse) -> None:

@@ -33,19 +33,19 @@ class Sweeper:
         service: MeetingService,
         channels: Channels,
         *,
-        spare: Callable[[Collection[UUID]], Awaitable[Collection[UUID]]],
+        owned: Callable[[Collection[UUID]], Awaitable[Collection[UUID]]],
         grace: float,
         idle: float,
         unused: float,
         clock: Callable[[], datetime],
     ) -> None:
         """`grace`: seconds of silence after which a client is out; `idle`: after which its channel closes, unless
-        it is one of those that `spare` picks out, whose owners close them by rules of their own; `unused`: after
+        it is one of those that `owned` picks out, which families close by rules of their own; `unused`: after
         which a running meeting stops that nobody came into."""
         self._pool = pool
         self._service = service
         self._channels = channels
-        self._spare = spare
+        self._owned = owned
         self._grace = grace
         self._idle = idle
         self._unused = timedelta(seconds=unused)
@@ -58,9 +58,9 @@ class Sweeper:
         await self._drop_orphans()
         await self._drop(await self._channels.silent(self._grace))
         idle = await self._channels.silent(self._idle)
-        spared = await self._spare(idle)
+        owned = await self._owned(idle)
         for queue_id in idle:
-            if queue_id not in spared:
+            if queue_id not in owned:
                 await alone(queue_id, self._channels.close(queue_id))
 
     async def _remove_expired(self) -> None:

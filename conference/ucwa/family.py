@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import timedelta
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import asyncpg
+from aiohttp import web
+from aiohttp.web_urldispatcher import UrlDispatcher
 
 from conference.api.auth import TokenVerifier
+from conference.api.family import Family, Shared
 from conference.api.openapi import Operation
-from conference.bus.link import RedisLink
 from conference.bus.outstanding import Outstanding
 from conference.bus.poll_terms import DefaultTerms
 from conference.domain.door import AccessLevel, LeaderAssignment
-from conference.services.changes import MeetingChanges, Relay
-from conference.services.channels import ChannelService
-from conference.services.media import MediaService
-from conference.services.meetings import MeetingService
+from conference.services.changes import Observer
 from conference.services.periodic import alone
-from conference.services.placement import Placement
 from conference.ucwa.applications import discovery, oauth, policies
 from conference.ucwa.applications import event_views as events
 from conference.ucwa.applications import views as application_views
@@ -66,12 +62,13 @@ from conference.ucwa.conversations.observer import ConversationWatch, Limits
 from conference.ucwa.conversations.participant_views import ParticipantViews
 from conference.ucwa.conversations.service import ConversationService
 from conference.ucwa.conversations.views import ConversationViews
-from conference.ucwa.engine import routes
+from conference.ucwa.engine import routes, spelling, token, urls
 from conference.ucwa.engine.batch import OUTSTANDING_MOST, Batches
 from conference.ucwa.engine.call import Endpoint
 from conference.ucwa.engine.dispatch import Dispatch
 from conference.ucwa.engine.news import News
 from conference.ucwa.engine.origin import Origin
+from conference.ucwa.engine.refusals import PREFIXES, Refusals
 from conference.ucwa.meetings import (
     extension_views as extensions,
 )
@@ -90,28 +87,23 @@ from conference.ucwa.people import hub as people
 from conference.ucwa.people import me_views as me
 from conference.ucwa.people.composition import People
 from config.settings import Settings
+from schemas.errors import Problem
+
+_ABOUT = """\
+UCWA is another way to the same meetings: begin at `/ucwa` and follow links, in JSON or XML. Its addresses are
+listed here to be looked up, not to be built; its refusals have the form of `Fault`.
+"""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shared:
-    """What the family uses of what serves all."""
+class Ucwa(Family):
+    name = "ucwa"
+    prefixes: Sequence[str] = (*PREFIXES, oauth.PREFIX)
+    open_paths: Collection[str] = urls.PUBLIC
+    sign_in_paths: Collection[str] = (urls.TOKEN,)
+    token_mark = token.MARK
+    guests_join_at = urls.ROOT
+    about = _ABOUT
 
-    pool: asyncpg.Pool
-    link: RedisLink
-    relay: Relay
-    channels: ChannelService
-    changes: MeetingChanges
-    placement: Placement
-    meetings: MeetingService
-    media: MediaService
-    settings: Settings
-    secret: str | None
-    """Of this domain's own tokens; None where they don't count."""
-    now: Callable[[], datetime]
-    new_id: Callable[[], UUID]
-
-
-class Ucwa:
     def __init__(self, shared: Shared) -> None:
         self._settings = settings = shared.settings
         self._secret = shared.secret
@@ -125,7 +117,6 @@ class Ucwa:
             now=shared.now,
             new_id=shared.new_id,
         )
-        shared.channels.on_closed.append(self.applications.channel_closed)
         self.people = People(
             shared.pool,
             shared.relay,
@@ -159,7 +150,8 @@ class Ucwa:
             ),
             self.applications,
         )
-        shared.changes.observers.append(_watch(settings))
+        self.observers: Sequence[Observer] = [_watch(settings)]
+        self._refusals = Refusals(Origin(settings.public_url))
 
     def operations(self) -> list[Operation]:
         """Every endpoint of the family."""
@@ -178,6 +170,35 @@ class Ucwa:
                 read_within=settings.ucwa_answer_within,
             ),
         ]
+
+    def add_routes(self, router: UrlDispatcher) -> None:
+        spelling.add_routes(router)
+
+    def spelled(self, path: str) -> str:
+        return spelling.spelled(path)
+
+    def render(self, request: web.Request, status: int, problem: Problem) -> web.Response:
+        """As OAuth has it where tokens are given out."""
+        if _is_under(oauth.PREFIX, spelling.spelled(request.path)):
+            return oauth.render(request, status, problem)
+        return self._refusals.render(request, status, problem)
+
+    def cookie_token(self, request: web.Request) -> str | None:
+        return token.in_cookie(request)
+
+    def admits_guests(self, path: str) -> bool:
+        return not _is_under(oauth.PREFIX, path)
+
+    async def owned(self, channels: Collection[UUID]) -> Collection[UUID]:
+        """Those of applications."""
+        return await self.applications.owned(channels)
+
+    async def channel_closed(self, channel: UUID) -> None:
+        await self.applications.channel_closed(channel)
+
+    @classmethod
+    def shortest_silence(cls, settings: Settings) -> float:
+        return settings.ucwa_application_idle
 
     async def sweep(self) -> None:
         """One round of what no request does. What one part raises costs the others nothing."""
@@ -249,6 +270,10 @@ class Ucwa:
             "onlineMeetings": self.meeting_settings.hub,
             "communication": self.communication.shown,
         }
+
+
+def _is_under(prefix: str, path: str) -> bool:
+    return path.lower().startswith(prefix.lower())
 
 
 def _rules(settings: Settings) -> Rules:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from ucwa_rig import Answer, Program, request, running_ucwa
 from conference import errors
 from conference.api import openapi
 from conference.api.auth import Authenticator, Caller, TokenVerifier
+from conference.api.family import Families, Family
 from conference.api.metrics import Metrics
 from conference.api.middleware import Gate
 from conference.tokens import issue, user_named
@@ -31,6 +32,7 @@ from conference.ucwa.engine.origin import Origin
 from conference.ucwa.engine.refusals import PREFIXES, Refusals
 from conference.ucwa.engine.resource import Resource
 from config.settings import Settings
+from schemas.errors import Problem
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
@@ -266,6 +268,22 @@ class Faults:
         return Reply(status=204)
 
 
+class Refusing(Family):
+    """Refuses as UCWA does, and does nothing else."""
+
+    name = "refusing"
+    prefixes: Sequence[str] = PREFIXES
+
+    def __init__(self, origin: Origin) -> None:
+        self._refusals = Refusals(origin)
+
+    def operations(self) -> list[openapi.Operation]:
+        return []
+
+    def render(self, request: web.Request, status: int, problem: Problem) -> web.Response:
+        return self._refusals.render(request, status, problem)
+
+
 def running(settings: Settings, faults: Faults) -> TestServer:
     """An application with these endpoints alone."""
 
@@ -283,7 +301,7 @@ def running(settings: Settings, faults: Faults) -> TestServer:
     gate = Gate(
         Authenticator(TokenVerifier(SECRET), seen),
         Metrics(),
-        [(prefix, Refusals(origin).render) for prefix in PREFIXES],
+        Families([Refusing(origin)]),
     )
     app.middlewares.extend(gate.middlewares())
     return TestServer(app)

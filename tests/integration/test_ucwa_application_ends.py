@@ -258,7 +258,7 @@ async def test_an_idle_instance_goes_alone(desk: Desk) -> None:
     one = await desk.service.channel(application.id, "one")
     await applications.mark_polled(desk.rig.pool, one)
     await silence(desk.rig, one)
-    assert await desk.service.spare([one, uuid4()]) == {one}
+    assert await desk.service.owned([one, uuid4()]) == {one}
     await desk.service.sweep()
     assert await channels.owner(desk.rig.pool, one) is None
     assert await desk.service.get(ALICE, application.id) == application

@@ -9,13 +9,14 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from conference.api.auth import Caller, TokenVerifier, bearer, plain_token
+from conference.api.auth import Caller, TokenVerifier
 from conference.api.body import answer, whole
 from conference.api.openapi import Operation
 from conference.errors import BadRequest, Unauthenticated
 from conference.ucwa.applications.sign_in import SignIn, Token
 from conference.ucwa.applications.sign_in_rules import place
 from conference.ucwa.engine import naming
+from conference.ucwa.engine.token import MARK, bearer, plain
 from conference.ucwa.engine.urls import TOKEN
 from schemas.errors import Problem
 
@@ -85,7 +86,7 @@ class TokenView:
             supported = ", ".join(self._grants)
             raise BadRequest(f"grant_type may be {supported}", code="unsupported_grant_type")
         token = await grant(form, place(request.remote))
-        response = answer(TokenGranted(f"cwt={token.text}", token.expires_in))
+        response = answer(TokenGranted(f"{MARK}{token.text}", token.expires_in))
         response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -100,7 +101,7 @@ class TokenView:
 
     async def _former(self, token: str) -> Caller:
         try:
-            return (await self._verifier.verify(plain_token(token)))[0]
+            return (await self._verifier.verify(plain(token)))[0]
         except Unauthenticated as error:
             raise BadRequest(
                 f"{_RENEW}: {error.message}; ask without it", code="invalid_grant"

@@ -247,7 +247,7 @@ class ApplicationService:
         if await self._drop(application, instance.instance_id, Ending.INACTIVE):
             _log.info("ucwa_instance_idle", application=application.id)
 
-    async def spare(self, queue_ids: Collection[UUID]) -> set[UUID]:
+    async def owned(self, queue_ids: Collection[UUID]) -> set[UUID]:
         """Those of the channels that are instances', and end by the rules of applications."""
         if not queue_ids:
             return set()

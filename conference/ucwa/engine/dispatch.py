@@ -21,7 +21,7 @@ from conference.errors import (
     TimedOut,
 )
 from conference.ucwa.application import Application
-from conference.ucwa.engine import cookie, etags, negotiate, render_json, render_xml
+from conference.ucwa.engine import etags, negotiate, render_json, render_xml, token
 from conference.ucwa.engine.call import NOBODY, Call, Endpoint, Reply
 from conference.ucwa.engine.inputs import Inputs, wrong
 from conference.ucwa.engine.negotiate import Form
@@ -217,8 +217,8 @@ def _answered(endpoint: Endpoint, asked: Asked, call: Call, reply: Reply, form: 
         headers["ETag"] = f'"{reply.etag}"'
     headers.setdefault("Cache-Control", "no-cache")
     headers.setdefault("Vary", "Accept")  # one address, two forms (RFC 9110 section 12.5.5)
-    if cookie.belongs(asked.token, reply):
-        headers.add("Set-Cookie", cookie.written(asked.token or "", secure=asked.secure))
+    if token.needs_cookie(asked.token, reply):
+        headers.add("Set-Cookie", token.cookie(asked.token or "", secure=asked.secure))
     if _is_known(asked, reply):
         return Answered(status=304, headers=headers)
     body, content_type = _body(reply, place, form)

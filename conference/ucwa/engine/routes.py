@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from conference.api.auth import CALLER, bearer
+from conference.api.auth import CALLER
 from conference.api.body import whole
 from conference.api.openapi import Handler, Operation
 from conference.ucwa.engine import description, naming, negotiate
@@ -15,6 +15,7 @@ from conference.ucwa.engine.dispatch import VERSION, VERSION_HEADER, Answered, A
 from conference.ucwa.engine.errors import Fault
 from conference.ucwa.engine.origin import Origin
 from conference.ucwa.engine.table import ordered
+from conference.ucwa.engine.token import bearer
 from conference.ucwa.engine.urls import path_of
 
 
