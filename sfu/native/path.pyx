@@ -1,12 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The packet path in native code. What a packet goes through is in the headers; here is what Python asks of it."""
+"""The packet path in native code. What a packet goes through is in core/; here is what Python asks."""
 
 import secrets
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport calloc
-from libc.string cimport memcpy, memset
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memset
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from sfu.path.counters import FORWARD_BOUNDS_US
 from sfu.native.core cimport *
@@ -63,6 +62,7 @@ cdef class _Track:
 cdef class _Leg:
     cdef Leg* c
     cdef _Transport transport
+    cdef object kind
 
 
 cdef class NativePath:
@@ -102,38 +102,34 @@ cdef class NativePath:
         for transport in list(self._transports):
             self.close_transport(transport)
         self._socket.close()
-        self.c.fd = self.c.outbox.outlet.fd = -1
+        path_leave_socket(self.c)
 
     # --- datagrams
 
     def drain(self, int64_t now_us):
         cdef int count, total = 0
-        cdef int64_t began_ns = monotonic_ns()
+        cdef int64_t began_ns = _monotonic_ns()
         inbound = Inbound()
-        path_now(self.c, now_us)
-        if self.c.outbox.outlet.waiting_count:
-            outlet_retry(&self.c.outbox.outlet)
+        path_begin_drain(self.c, now_us)
         while total < MAX_PER_DRAIN:
             with nogil:
                 count = path_drain_batch(self.c, BATCH)
-            if self.c.event_count:
-                self._tell(inbound)
+            self._tell(inbound)
             total += count
-            if count < BATCH or monotonic_ns() - began_ns > MAX_DRAIN_NS:
+            if count < BATCH or _monotonic_ns() - began_ns > MAX_DRAIN_NS:
                 break
         return inbound
 
     cdef _tell(self, inbound):
-        cdef int index
-        cdef Event* event
-        for index in range(self.c.event_count):
-            event = &self.c.events[index]
+        cdef int index = 0
+        cdef const Event* event = path_event(self.c, 0)
+        while event != NULL:
             if event.kind == EVENT_RTCP:
                 inbound.rtcp.append((event.id, event.data[:event.length]))
             elif event.kind == EVENT_STUN:
-                inbound.stun.append(self._datagram(event))
+                inbound.stun.append(_datagram(event))
             elif event.kind == EVENT_DTLS:
-                inbound.dtls.append(self._datagram(event))
+                inbound.dtls.append(_datagram(event))
             elif event.kind == EVENT_UNKNOWN:
                 mid = event.data[:event.length].decode(errors="replace")
                 inbound.unknown.append(UnknownStream(event.id, event.ssrc, event.payload_type, mid))
@@ -141,126 +137,99 @@ cdef class NativePath:
                 inbound.started.append(event.id)
             else:
                 inbound.keyframes.append(event.id)
-
-    cdef _datagram(self, Event* event):
-        cdef SocketAddress* address = &self.c.from_[event.place]
-        wire = PyBytes_FromStringAndSize(<const char*>address, sizeof(SocketAddress))
-        return Datagram(event.data[:event.length], from_wire(wire))
+            index += 1
+            event = path_event(self.c, index)
 
     def send(self, bytes data, address):
-        cdef SocketAddress to
-        cdef socklen_t length = self._fill(&to, address)
-        outlet_control(&self.c.outbox.outlet, <uint8_t*><const char*>data, len(data), &to, length)
+        cdef bytes wire = self._wire(address)
+        path_send(self.c, data, len(data), wire, len(wire))
 
-    cdef socklen_t _fill(self, SocketAddress* wire, address) except 0:
-        cdef bytes packed = to_wire((address[0], address[1]), self._dual)
-        memset(wire, 0, sizeof(SocketAddress))
-        memcpy(wire, <const char*>packed, len(packed))
-        return len(packed)
+    cdef bytes _wire(self, address):
+        return to_wire((address[0], address[1]), self._dual)
 
     # --- transports
 
     def open_transport(self, receive, send, address, keys=None):
         cdef _Transport transport = _Transport()
-        cdef SocketAddress wire
-        cdef socklen_t length = self._fill(&wire, address)
-        cdef bytes key = b"", salt = b""
-        if keys is not None and self.c.outbox.seal != NULL:
+        cdef bytes wire = self._wire(address), key = b"", salt = b""
+        if keys is not None and path_seals(self.c):
             key, salt = session_key(keys)
-        transport.c = <Transport*>calloc(1, sizeof(Transport))
+        transport.receive, transport.send = context(receive), context(send)
+        transport.accepted, transport.tracks, transport.legs, transport.leg_ssrcs = [], [], [], []
+        transport.c = transport_open(
+            self._last_transport + 1,
+            <void*><uintptr_t>context_address(transport.receive),
+            <void*><uintptr_t>context_address(transport.send),
+            wire,
+            len(wire),
+        )
         if transport.c == NULL:
             raise MemoryError
         if key and not transport_seal_with(transport.c, key, len(key), salt):
-            transport_free(transport.c)
+            transport_close(transport.c)
             raise MemoryError
         self._last_transport += 1
-        transport.receive, transport.send = context(receive), context(send)
-        transport.accepted, transport.tracks, transport.legs, transport.leg_ssrcs = [], [], [], []
-        transport.c.number = self._last_transport
-        transport.c.receive = <void*><uintptr_t>context_address(transport.receive)
-        transport.c.send = <void*><uintptr_t>context_address(transport.send)
-        transport.c.address, transport.c.address_length = wire, length
         self._transports[self._last_transport] = transport
-        self._claim(transport, address)
+        self._claim(transport, wire)
         return self._last_transport
 
     def accept(self, transport, address):
-        self._claim(self._transports[transport], address)
+        self._claim(self._transports[transport], self._wire(address))
 
-    cdef _claim(self, _Transport transport, address):
-        cdef SocketAddress wire
-        self._fill(&wire, address)
-        cdef AddressKey key = address_key(&wire)
-        self._disown(address, &key)
-        if not addresses_put(&self.c.addresses, &key, transport.c):
+    cdef _claim(self, _Transport transport, bytes wire):
+        self._disown(wire)
+        if not path_claim(self.c, transport.c, wire, len(wire)):
             raise MemoryError
-        transport.accepted.append(to_wire((address[0], address[1]), self._dual))
+        transport.accepted.append(wire)
 
-    cdef _disown(self, address, const AddressKey* key):
-        cdef Transport* former = <Transport*>address_entry(&self.c.addresses, key).transport
-        if former != NULL:
-            (<_Transport>self._transports[former.number]).accepted.remove(
-                to_wire((address[0], address[1]), self._dual)
-            )
+    cdef _disown(self, bytes wire):
+        cdef int64_t former = path_owner(self.c, wire, len(wire))
+        if former:
+            (<_Transport>self._transports[former]).accepted.remove(wire)
 
     def forget(self, address):
-        cdef SocketAddress wire
-        self._fill(&wire, address)
-        cdef AddressKey key = address_key(&wire)
-        self._disown(address, &key)
-        addresses_remove(&self.c.addresses, &key)
+        cdef bytes wire = self._wire(address)
+        self._disown(wire)
+        path_forget(self.c, wire, len(wire))
 
     def select(self, transport, address):
-        cdef _Transport chosen = self._transports[transport]
-        chosen.c.address_length = self._fill(&chosen.c.address, address)
+        cdef bytes wire = self._wire(address)
+        transport_select((<_Transport>self._transports[transport]).c, wire, len(wire))
 
     def answer_checks(self, transport, str ufrag, str password):
-        cdef Consent* consent = &(<_Transport>self._transports[transport]).c.consent
         cdef bytes name = ufrag.encode(), secret = password.encode()
-        consent.ufrag[0] = 0
-        if len(name) > MAX_UFRAG or len(secret) > SHA1_BLOCK:
-            return  # then they are all told
-        memset(consent.ufrag, 0, MAX_UFRAG + 1)
-        memcpy(consent.ufrag, <const char*>name, len(name))
-        hmac_set_key(&consent.key, <const uint8_t*><const char*>secret, len(secret))
+        transport_answer_checks(
+            (<_Transport>self._transports[transport]).c, name, len(name), secret, len(secret)
+        )
 
     def answered(self, transport, bytes transaction):
-        cdef Consent* consent = &(<_Transport>self._transports[transport]).c.consent
-        if len(transaction) != TRANSACTION_SIZE:
-            return False
-        return transaction_known(consent, <const uint8_t*><const char*>transaction)
+        cdef Transport* of = (<_Transport>self._transports[transport]).c
+        return len(transaction) == TRANSACTION_SIZE and transport_answered(of, transaction)
 
     def last_received_us(self, transport):
-        return (<_Transport>self._transports[transport]).c.last_received_us
+        return transport_times((<_Transport>self._transports[transport]).c).last_received_us
 
     def nominated_us(self, transport):
-        return (<_Transport>self._transports[transport]).c.nominated_us
+        return transport_times((<_Transport>self._transports[transport]).c).nominated_us
 
     def heard_from_us(self, transport, address):
-        cdef SocketAddress wire
-        self._fill(&wire, address)
-        cdef AddressKey key = address_key(&wire)
-        cdef const AddressEntry* entry = address_entry(&self.c.addresses, &key)
-        if entry.transport != <void*>(<_Transport>self._transports[transport]).c:
-            return 0
-        return entry.heard_us
+        cdef bytes wire = self._wire(address)
+        return path_heard_from_us(
+            self.c, (<_Transport>self._transports[transport]).c, wire, len(wire)
+        )
 
     def close_transport(self, transport):
         cdef _Transport closing = self._transports.pop(transport, None)
-        cdef SocketAddress wire
-        cdef AddressKey key
+        cdef bytes wire
         if closing is None:
             return
         for leg in list(closing.legs):
             self.remove_leg(leg)
         for track in list(closing.tracks):
             self.remove_track(track)
-        for packed in closing.accepted:
-            memset(&wire, 0, sizeof(wire))
-            memcpy(&wire, <const char*>(<bytes>packed), len(packed))
-            key = address_key(&wire)
-            addresses_remove(&self.c.addresses, &key)
-        transport_free(closing.c)
+        for wire in closing.accepted:
+            path_forget(self.c, wire, len(wire))
+        transport_close(closing.c)
         closing.c = NULL
 
     # --- tracks
@@ -268,39 +237,35 @@ cdef class NativePath:
     def add_track(self, spec):
         cdef _Transport transport = self._transports[spec.transport]
         cdef _Track track = _Track()
+        cdef TrackSpec described
         ssrcs = _ssrcs(spec)
         for ssrc in ssrcs:
-            if transport_stream(transport.c, ssrc) != NULL:
+            if transport_has_stream(transport.c, ssrc):
                 raise ValueError("an SSRC is a track of this transport already")
-        track.c = track_open(spec.kind == "audio", self._last_number + 1)
+        described.id = self._last_number + 1
+        described.ssrc, described.rtx_ssrc = spec.ssrc, spec.rtx_ssrc or 0
+        described.has_rtx = spec.rtx_ssrc is not None
+        described.clock_rate = next((codec.clock_rate for codec in spec.codecs.values()), 90_000) & 0xFFFFFFFF
+        described.transport_cc_id, described.mid_id = spec.transport_cc_id, spec.mid_id
+        described.audio_level_id, described.audio = spec.audio_level_id & 0xFF, spec.kind == "audio"
+        track.c = path_add_track(self.c, transport.c, &described)
         if track.c == NULL:
             raise MemoryError
         self._last_number += 1
-        track.c.transport, track.transport, track.spec = transport.c, transport, spec
+        track.transport, track.spec = transport, spec
         self._tracks[self._last_number] = track
-        if not track.c.audio:
+        if not described.audio:
             self._videos[self._last_number] = track
         transport.tracks.append(self._last_number)
-        self._describe(track.c, spec)
-        for ssrc in ssrcs:
-            if not transport_add_stream(transport.c, ssrc, track.c, ssrc != spec.ssrc):
-                self.remove_track(self._last_number)
-                raise MemoryError
-            unknown_claimed(transport.c, ssrc)
-        transport.c.transport_cc_id = spec.transport_cc_id or transport.c.transport_cc_id
-        transport.c.mid_id = spec.mid_id or transport.c.mid_id
-        return track.c.id
-
-    cdef _describe(self, Track* track, spec):
-        track.ssrc, track.audio_level_id = spec.ssrc, spec.audio_level_id & 0xFF
-        track.clock_rate = next((codec.clock_rate for codec in spec.codecs.values()), 90_000) & 0xFFFFFFFF
         for payload_type, codec in spec.codecs.items():
-            if not 0 <= payload_type < 128:
-                continue  # no packet carries it
-            track.codecs[<int>payload_type] = _CODECS.get(codec.name.upper(), CODEC_OTHER)
-            track.clock_rates[<int>payload_type] = codec.clock_rate & 0xFFFFFFFF
-            if codec.rtx is not None and 0 <= codec.rtx < 128:
-                track.originals[<int>codec.rtx] = payload_type
+            track_add_codec(
+                track.c,
+                payload_type,
+                _CODECS.get(codec.name.upper(), CODEC_OTHER),
+                codec.clock_rate & 0xFFFFFFFF,
+                -1 if codec.rtx is None else codec.rtx,
+            )
+        return self._last_number
 
     def mute_track(self, track, bint muted):
         if not track_mute((<_Track>self._tracks[track]).c, muted):
@@ -317,7 +282,7 @@ cdef class NativePath:
 
     def set_rtx(self, track, ssrc):
         cdef _Track of = self._tracks[track]
-        if transport_stream(of.transport.c, ssrc) != NULL:
+        if transport_has_stream(of.transport.c, ssrc):
             raise ValueError("an SSRC is a track of this transport already")
         if not path_set_rtx(self.c, of.c, ssrc):
             raise MemoryError
@@ -327,39 +292,37 @@ cdef class NativePath:
     def add_leg(self, spec):
         cdef _Transport transport = self._transports[spec.transport]
         cdef _Leg leg = _Leg()
+        cdef LegSpec described
         ssrcs = _ssrcs(spec)
         if any(ssrc in transport.leg_ssrcs for ssrc in ssrcs):
             raise ValueError("an SSRC once sent on a transport can't be taken again")
         _check_payload_types(spec.rtx)
-        leg.c = leg_open(
-            transport.c, spec.kind == "audio", spec.ssrc, spec.first_sequence, self._last_number + 1
-        )
+        described.id = self._last_number + 1
+        described.ssrc, described.rtx_ssrc = spec.ssrc, spec.rtx_ssrc or 0
+        described.has_rtx = spec.rtx_ssrc is not None
+        described.first_sequence, described.audio = spec.first_sequence, spec.kind == "audio"
+        leg.c = leg_open(transport.c, &described)
         if leg.c == NULL:
             raise MemoryError
         self._last_number += 1
         transport.leg_ssrcs += ssrcs
-        leg.transport = transport
-        if spec.rtx_ssrc is not None:
-            leg.c.has_rtx, leg.c.rtx_ssrc = True, spec.rtx_ssrc
+        leg.transport, leg.kind = transport, spec.kind
         for payload_type, rtx in spec.rtx.items():
-            if 0 <= payload_type < 128:
-                leg.c.rtx[<int>payload_type] = rtx
+            leg_add_rtx(leg.c, payload_type, rtx)
         self._legs[self._last_number] = leg
         transport.legs.append(self._last_number)
         return self._last_number
 
     def set_source(self, leg, source, int64_t now_us):
-        cdef Leg* fed = (<_Leg>self._legs[leg]).c
+        cdef _Leg fed = self._legs[leg]
         cdef _Track track
         cdef MappingTable table
-        path_now(self.c, now_us)
         if source is None:
-            leg_unhook(fed)
+            path_feed(self.c, fed.c, NULL, NULL, now_us)
             return
         track = self._tracks[source.track]
-        if track.c.audio != fed.audio:
-            kind = "audio" if fed.audio else "video"
-            raise ValueError(f"a {kind} leg can't be fed from a track of {track.spec.kind}")
+        if track.spec.kind != fed.kind:
+            raise ValueError(f"a {fed.kind} leg can't be fed from a track of {track.spec.kind}")
         _check_payload_types(source.payload_types)
         memset(table.payload_types, NO_PAYLOAD_TYPE, sizeof(table.payload_types))
         memset(table.identifiers, 0, sizeof(table.identifiers))
@@ -370,8 +333,7 @@ cdef class NativePath:
         for theirs, ours in source.extensions.items():
             if theirs != track.spec.transport_cc_id and 0 <= theirs < 256 and 0 <= ours < 256:
                 table.identifiers[<int>theirs] = ours
-        cdef Mapping* mapping = mapping_take(&self.c.mappings, &table)
-        if mapping == NULL or not leg_set_source(fed, track.c, mapping):
+        if not path_feed(self.c, fed.c, track.c, &table, now_us):
             raise MemoryError
 
     def remove_leg(self, leg):
@@ -379,35 +341,13 @@ cdef class NativePath:
         if removed is None:
             return
         removed.transport.legs.remove(leg)
-        self._retire(removed.transport, removed.c.ssrc)
-        if removed.c.has_rtx:
-            self._retire(removed.transport, removed.c.rtx_ssrc)
-        leg_free(removed.c)
+        path_remove_leg(self.c, removed.c)
         removed.c = NULL
-
-    cdef _retire(self, _Transport transport, uint32_t ssrc):
-        """Free libsrtp's state of a stream that is not sent any more; there may be none yet."""
-        _srtp.remove_stream(transport.c.send, ((ssrc & 0xFF) << 24) | ((ssrc & 0xFF00) << 8)
-                            | ((ssrc >> 8) & 0xFF00) | (ssrc >> 24))
 
     # --- RTCP and repair
 
     def send_rtcp(self, transport, bytes compound):
-        cdef uint8_t data[MAX_PROTECTED]
-        cdef int length = len(compound)
-        cdef Transport* to = (<_Transport>self._transports[transport]).c
-        if not RTCP_MINIMUM <= length <= MAX_PROTECTED - 148:  # libsrtp's longest SRTCP trailer
-            path_count_unprotected(self.c)
-            return
-        memcpy(data, <const char*>compound, length)
-        self._send_rtcp(to, data, length)
-
-    cdef _send_rtcp(self, Transport* to, uint8_t* data, int length):
-        """There is room behind the data for a trailer."""
-        if _srtp.protect_rtcp(to.send, data, &length) != 0:
-            path_count_unprotected(self.c)
-            return
-        outlet_control(&self.c.outbox.outlet, data, length, &to.address, to.address_length)
+        path_send_rtcp(self.c, (<_Transport>self._transports[transport]).c, compound, len(compound))
 
     def send_reports(self, transport, str cname, int64_t now_us, uint64_t now_ntp):
         cdef _Transport to = self._transports[transport]
@@ -424,148 +364,127 @@ cdef class NativePath:
             legs[count] = leg
             count += 1
             if count == LEGS_PER_PACKET:
-                self._report(to.c, legs, count, name, now_us, now_ntp)
+                path_report(self.c, to.c, legs, count, name, now_us, now_ntp)
                 count, packets = 0, packets + 1
         if count:
-            self._report(to.c, legs, count, name, now_us, now_ntp)
+            path_report(self.c, to.c, legs, count, name, now_us, now_ntp)
             packets += 1
         return packets
 
-    cdef _report(self, Transport* to, Leg** legs, int count, bytes name, int64_t now_us, uint64_t now_ntp):
-        cdef uint8_t data[MAX_PROTECTED]
-        self._send_rtcp(to, data, reports_write(data, legs, count, <const char*>name, now_us, now_ntp))
-
     def echo(self, transport):
-        cdef Echo* echo = &(<_Transport>self._transports[transport]).c.echo
+        cdef Echo echo = transport_echo((<_Transport>self._transports[transport]).c)
         return EchoTold(echo.last_sr, echo.delay, echo.arrived_us) if echo.last_sr else None
 
     def held(self, leg, list sequences):
         cdef Leg* asking = (<_Leg>self._legs[leg]).c
-        return [asked for asked in sequences if leg_holds(asking, asked & 0xFFFF, self.c.now_us)]
+        return [asked for asked in sequences if path_holds(self.c, asking, asked & 0xFFFF)]
 
     def retransmit(self, leg, list sequences, int64_t most_octets):
         cdef Leg* asking = (<_Leg>self._legs[leg]).c
         cdef int packets = 0, became
         cdef int64_t room = most_octets
         for sequence in sequences:
-            became = outbox_repair(&self.c.outbox, asking, sequence & 0xFFFF, &room)
+            became = path_repair(self.c, asking, sequence & 0xFFFF, &room)
             if became == REPAIR_NO_ROOM:
                 break
             packets += became == REPAIR_SENT
         with nogil:
-            outbox_flush(&self.c.outbox)
+            path_flush(self.c)
         return Repaired(packets, most_octets - room)
 
     def missing(self):
-        cdef Track* track
-        cdef Missing* missing
-        cdef int index, place
+        cdef uint16_t sequences[MAX_MISSING]
+        cdef int64_t track
+        cdef int place, count, index
         found = []
-        for place in range(self.c.heard_count):
-            track = self.c.heard[place]
-            missing = &track.missing
-            if not missing.count or track.muted:
-                continue
-            missing_expire(missing, self.c.now_us)
-            holes = []
-            for index in range(missing.first, missing.last):
-                if missing.holes[index].since_us >= 0:
-                    holes.append(missing.holes[index].number & 0xFFFF)
-            if holes:
-                found.append((track.id, holes))
-        found.sort()  # `heard` is in no order; callers need one that depends on nothing but the calls
+        for place in range(path_heard_count(self.c)):
+            count = path_missing(self.c, place, &track, sequences)
+            if count:
+                found.append((track, [sequences[index] for index in range(count)]))
+        found.sort()  # in no order; callers need one that depends on nothing but the calls
         return found
 
     def arrivals(self, transport):
-        cdef Arrivals* arrivals = &(<_Transport>self._transports[transport]).c.arrivals
-        cdef Arrival* arrival
-        cdef uint32_t index
+        cdef Transport* of = (<_Transport>self._transports[transport]).c
+        cdef Arrival arrival
         taken = []
-        for index in range(arrivals.count):
-            arrival = &arrivals.log[(arrivals.first + index) % arrivals.room]
+        while transport_take_arrival(of, &arrival):
             taken.append((arrival.number, arrival.us))
-        arrivals.first = arrivals.count = 0
         return taken
 
     def waiting_for_keyframe(self):
-        cdef Track* track
-        found = []
-        for item in self._videos.values():
-            track = (<_Track>item).c
-            if not track.muted and (track.waiting.count or track.torn):
-                found.append(track.id)
-        return found
+        cdef _Track track
+        return [number for number, track in self._videos.items() if track_is_awaited(track.c)]
 
     # --- figures
 
     def receive_stats(self, track):
-        cdef Track* of = (<_Track>self._tracks[track]).c
-        cdef Reception* reception = &of.reception
-        cdef int64_t expected = reception.highest - reception.base + 1 if reception.base else 0
+        cdef ReceiveFigures of = track_figures((<_Track>self._tracks[track]).c)
         return ReceiveStats(
-            packets=reception.packets,
-            octets=reception.octets,
-            highest_sequence=max(0, reception.highest - 0x10000),
-            expected=expected,
-            lost=expected - <int64_t>reception.packets,
-            jitter=reception.jitter >> 4,
+            packets=of.packets,
+            octets=of.octets,
+            highest_sequence=of.highest_sequence,
+            expected=of.expected,
+            lost=of.lost,
+            jitter=of.jitter,
             keyframes=of.keyframes,
             rtx_recovered=of.recovered,
         )
 
     def send_stats(self, leg):
-        cdef Leg* of = (<_Leg>self._legs[leg]).c
+        cdef SendFigures of = path_leg_figures(self.c, (<_Leg>self._legs[leg]).c)
         return SendStats(
-            packets=of.state.packets,
-            octets=of.state.octets,
-            last_timestamp=of.state.last_timestamp,
-            last_sent_us=of.state.last_sent_us,
+            packets=of.packets,
+            octets=of.octets,
+            last_timestamp=of.last_timestamp,
+            last_sent_us=of.last_sent_us,
             clock_rate=of.clock_rate,
             retransmitted=of.retransmitted,
             missed=of.missed,
-            recent_octets=leg_recent_octets(&of.state, self.c.now_us),
+            recent_octets=of.recent_octets,
         )
 
     def levels(self):
-        cdef Track* track
+        cdef LevelFigures of
         cdef int place
         found = []
-        for place in range(self.c.heard_count):
-            track = self.c.heard[place]
-            if not track.level_count and not track.bare_count:
-                continue
-            found.append(
-                Levels(
-                    track=track.id,
-                    count=track.level_count,
-                    total=track.level_total,
-                    loudest=track.loudest,
-                    bare=track.bare_count,
-                    bare_octets=track.bare_octets,
+        for place in range(path_heard_count(self.c)):
+            if path_take_levels(self.c, place, &of):
+                found.append(
+                    Levels(
+                        track=of.track,
+                        count=of.count,
+                        total=of.total,
+                        loudest=of.loudest,
+                        bare=of.bare_count,
+                        bare_octets=of.bare_octets,
+                    )
                 )
-            )
-            track.level_count = track.level_total = track.bare_count = track.bare_octets = 0
-            track.loudest = 127
         found.sort(key=_track_of)
         return found
 
     def media_in(self):
-        return self.c.counters.in_rtp
+        return path_media_in(self.c)
 
     def counters(self):
-        cdef uint64_t* values = <uint64_t*>&self.c.counters
-        cdef ForwardTime* time = &self.c.forward_time
-        cdef int index
+        cdef uint64_t value
+        cdef int64_t bound_us
+        cdef int index = 0
+        cdef const char* name = path_counter(self.c, 0, &value)
         counted = {}
-        for index in range(COUNTER_COUNT):
-            counted[counter_names[index].decode()] = values[index]
-        counted["forward_us_count"] = time.count
-        counted["forward_us_sum"] = time.sum_us
+        while name != NULL:
+            counted[name.decode()] = value
+            index += 1
+            name = path_counter(self.c, index, &value)
         for bound in FORWARD_BOUNDS_US:
-            counted[f"forward_us_le_{bound}"] = forward_within(time, bound)
-        for index in range(FORWARD_BUCKETS):
-            if time.within[index]:
-                counted[f"forward_us_in_{forward_bound_us(index)}"] = time.within[index]
+            counted[f"forward_us_le_{bound}"] = path_forwarded_within(self.c, bound)
+        index = 0
+        value = path_forwarded_in(self.c, index, &bound_us)
+        while bound_us:
+            if value:
+                counted[f"forward_us_in_{bound_us}"] = value
+            index += 1
+            value = path_forwarded_in(self.c, index, &bound_us)
         counted["native_legs"] = len(self._legs)
         return counted
 
@@ -577,7 +496,7 @@ cdef class NativePath:
 
     def _use_segmentation(self, bint use):
         """Whether runs of packets may go to the kernel as one message."""
-        self.c.outbox.segmentation = use
+        path_use_segmentation(self.c, use)
 
     def _seal_narrowly(self):
         """Without AVX-512, also where there is."""
@@ -586,7 +505,17 @@ cdef class NativePath:
     @staticmethod
     def _forward_bound(int64_t us):
         """Of the bucket that counts this time."""
-        return forward_bound_us(forward_bucket(us))
+        return forward_bound_of(us)
+
+
+cdef int64_t _monotonic_ns():
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <int64_t>now.tv_sec * 1_000_000_000 + now.tv_nsec
+
+
+cdef _datagram(const Event* event):
+    return Datagram(event.data[:event.length], from_wire(event.address[:ADDRESS_SIZE]))
 
 
 def _track_of(levels):

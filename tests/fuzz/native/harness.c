@@ -7,7 +7,7 @@
  */
 #include <stdio.h>
 
-#include "ingress.h"
+#include "core.c" /* all of it, to look behind its calls */
 
 enum { TRANSPORTS = 5, TRACKS = 6, LEGS = 12, QUEUE = 100, TRAILER = 16, ADDRESSES = 8 };
 
@@ -111,7 +111,7 @@ static int fake_receive(int fd, struct mmsghdr *headers, unsigned int count, int
 static void look_at(const uint8_t *packet, size_t length)
 {
     CHECK(length <= MAX_PROTECTED);
-    if (length < RTP_FIXED + TRAILER || packet[0] >> 6 != 2)
+    if (length < RTP_FIXED + TRAILER || packet[0] >> 6 != 2 || (192 <= packet[1] && packet[1] <= 223))
         return; /* control, which the program sends as it likes */
     uint32_t ssrc = get32(packet + 8);
     CHECK((ssrc >= 5000 && ssrc < 5000 + 2 * LEGS) || ssrc == 4242);
@@ -161,19 +161,17 @@ static int64_t now_us;
 
 static void open_transport(int index)
 {
-    Transport *transport = calloc(1, sizeof *transport);
-    transport->send = transport->receive = &context;
-    transport->number = index + 1;
-    if (index % 2 && path->outbox.seal)
+    SocketAddress to;
+    size_t length = make_address(&to, 1 + index);
+    const uint8_t *wire = (const uint8_t *)&to;
+    Transport *transport = transport_open(index + 1, &context, &context, wire, length);
+    if (index % 2 && path_seals(path))
         CHECK(transport_seal_with(transport, (const uint8_t *)"an AES key that isn't a secret...", index % 4 ? 32 : 16,
                                   (const uint8_t *)"and its salt"));
-    transport->address_length = make_address(&transport->address, 1 + index);
-    if (index % 3) {
-        memcpy(transport->consent.ufrag, "alice", 5);
-        hmac_set_key(&transport->consent.key, (const uint8_t *)"password", 8);
-    }
-    AddressKey key = address_key(&transport->address);
-    CHECK(addresses_put(&path->addresses, &key, transport));
+    if (index % 3)
+        transport_answer_checks(transport, (const uint8_t *)"alice", 5, (const uint8_t *)"password", 8);
+    CHECK(path_claim(path, transport, wire, length));
+    CHECK(path_owner(path, wire, length) == index + 1);
     transports[index] = transport;
 }
 
@@ -187,7 +185,7 @@ static void remove_track(int index)
 static void remove_leg(int index)
 {
     if (legs[index])
-        leg_free(legs[index]);
+        path_remove_leg(path, legs[index]);
     legs[index] = NULL;
 }
 
@@ -209,7 +207,10 @@ static void close_transport(int index)
         if (address_entry(&path->addresses, &key)->transport == transport)
             addresses_remove(&path->addresses, &key);
     }
-    transport_free(transport);
+    Arrival arrival;
+    while (next8() & 1 && transport_take_arrival(transport, &arrival))
+        continue;
+    transport_close(transport);
     transports[index] = NULL;
 }
 
@@ -219,21 +220,15 @@ static void add_track(int index)
     uint32_t ssrc = 1000 + 2 * (uint32_t)index;
     if (tracks[index] || !transport)
         return;
-    Track *track = track_open(index % 3 == 0, index + 1);
-    track->transport = transport;
-    track->ssrc = ssrc;
-    track->audio_level_id = next8() % 16;
-    track->clock_rate = next8() & 1 ? 90000 : 0xFFFFFFFF;
-    for (int payload_type = 96; payload_type < 102; payload_type++) {
-        track->codecs[payload_type] = (uint8_t)(payload_type - 96);
-        track->clock_rates[payload_type] = 90000;
-        track->originals[payload_type + 10] = (uint8_t)payload_type;
-    }
-    transport->transport_cc_id = next8() % 16;
-    transport->mid_id = transport->transport_cc_id / 2;
-    CHECK(transport_add_stream(transport, ssrc, track, false));
-    CHECK(transport_add_stream(transport, ssrc + 1, track, true));
-    unknown_claimed(transport, ssrc);
+    TrackSpec spec = {.id = index + 1, .ssrc = ssrc, .rtx_ssrc = ssrc + 1, .has_rtx = true, .audio = index % 3 == 0};
+    spec.audio_level_id = next8() % 16;
+    spec.clock_rate = next8() & 1 ? 90000 : 0xFFFFFFFF;
+    spec.transport_cc_id = next8() % 16;
+    spec.mid_id = spec.transport_cc_id / 2;
+    Track *track = path_add_track(path, transport, &spec);
+    CHECK(track && transport_has_stream(transport, ssrc) && transport_has_stream(transport, ssrc + 1));
+    for (int payload_type = 96; payload_type < 102; payload_type++)
+        track_add_codec(track, payload_type, (enum codec)(payload_type - 96), 90000, payload_type + 10);
     tracks[index] = track;
     sequences[index] = next16();
 }
@@ -243,10 +238,13 @@ static void add_leg(int index)
     Transport *transport = transports[next8() % TRANSPORTS];
     if (legs[index] || !transport)
         return;
-    legs[index] = leg_open(transport, index % 3 == 0, 5000 + 2 * (uint32_t)index, next16() & 0x7FFF, index + 1);
-    legs[index]->has_rtx = next8() & 1;
-    legs[index]->rtx_ssrc = 5001 + 2 * (uint32_t)index;
-    memset(legs[index]->rtx + 64, 121, 64);
+    LegSpec spec = {.id = index + 1, .ssrc = 5000 + 2 * (uint32_t)index, .audio = index % 3 == 0};
+    spec.rtx_ssrc = spec.ssrc + 1;
+    spec.first_sequence = next16() & 0x7FFF;
+    spec.has_rtx = next8() & 1;
+    legs[index] = leg_open(transport, &spec);
+    for (int payload_type = 64; payload_type < 128; payload_type++)
+        leg_add_rtx(legs[index], payload_type, 121);
 }
 
 static void set_source(Leg *leg, int number)
@@ -255,7 +253,7 @@ static void set_source(Leg *leg, int number)
     if (!leg)
         return;
     if (!track || track->audio != leg->audio) {
-        leg_unhook(leg);
+        path_feed(path, leg, NULL, NULL, now_us);
         return;
     }
     MappingTable table;
@@ -266,21 +264,22 @@ static void set_source(Leg *leg, int number)
             table.payload_types[payload_type] = (uint8_t)(payload_type + 4);
     for (int id = 0; id < 4; id++)
         table.identifiers[next8()] = next8();
-    Mapping *mapping = mapping_take(&path->mappings, &table);
-    CHECK(mapping && leg_set_source(leg, track, mapping));
+    CHECK(path_feed(path, leg, track, &table, now_us));
 }
 
 static void drain(void)
 {
-    path_now(path, now_us);
-    if (path->outbox.outlet.waiting_count)
-        outlet_retry(&path->outbox.outlet);
+    path_begin_drain(path, now_us);
     path_drain_batch(path, BATCH);
     CHECK(path->event_count <= MAX_EVENTS);
     volatile uint8_t sum = 0;
-    for (int index = 0; index < path->event_count; index++)
-        for (int at = 0; at < path->events[index].length; at++)
-            sum += path->events[index].data[at];
+    const Event *event;
+    for (int index = 0; (event = path_event(path, index)); index++) {
+        for (int at = 0; at < event->length; at++)
+            sum += event->data[at];
+        for (int at = 0; event->address && at < ADDRESS_SIZE; at++)
+            sum += event->address[at];
+    }
 }
 
 static void retransmit(Leg *leg)
@@ -289,20 +288,23 @@ static void retransmit(Leg *leg)
         return;
     int64_t newest = numbering_next(&leg->state.map), room = 100 * next8();
     for (int count = next8() % 80; count > 0; count--)
-        outbox_repair(&path->outbox, leg, (uint16_t)(newest - next8()), &room);
-    outbox_flush(&path->outbox);
+        path_repair(path, leg, (uint16_t)(newest - next8()), &room);
+    path_flush(path);
     CHECK(room >= 0);
 }
 
-static void look_at_missing(Track *track)
+static void look_at_tracks(void)
 {
-    if (!track)
-        return;
-    missing_expire(&track->missing, now_us);
-    int count = 0;
-    for (int at = track->missing.first; at < track->missing.last; at++)
-        count += track->missing.holes[at].since_us >= 0;
-    CHECK(count == track->missing.count && count <= MAX_MISSING);
+    for (int place = 0; place < path_heard_count(path); place++) {
+        uint16_t sequences[MAX_MISSING];
+        int64_t id;
+        LevelFigures levels;
+        int count = path_missing(path, place, &id, sequences);
+        CHECK(tracks[id - 1] == path->heard[place]);
+        CHECK(count == (tracks[id - 1]->muted ? 0 : tracks[id - 1]->missing.count) && count <= MAX_MISSING);
+        if (path_take_levels(path, place, &levels))
+            CHECK(levels.track == id && !path_take_levels(path, place, &levels));
+    }
 }
 
 static void send_reports(void)
@@ -319,6 +321,8 @@ static void send_reports(void)
     CHECK(length <= MAX_REPORTS && length % 4 == 0);
     Echo echo = {0};
     CHECK(!reports_look(data, length, &echo, now_us)); /* sender reports are more than mere ones */
+    if (count)
+        path_report(path, sending[0]->transport, sending, count, name, now_us, 0);
 }
 
 static void send_control(void)
@@ -327,25 +331,25 @@ static void send_control(void)
     SocketAddress to;
     size_t length = 1 + next16() % 1200;
     memset(data, next8() & 0x3F, sizeof data);
-    socklen_t address_length = make_address(&to, 1 + next8() % 7);
-    outlet_control(&path->outbox.outlet, data, length, &to, address_length);
+    size_t address_length = make_address(&to, 1 + next8() % 7);
+    path_send(path, data, length, (const uint8_t *)&to, address_length);
+    if (transports[0])
+        path_send_rtcp(path, transports[0], data, length);
 }
 
 static void change_address(void)
 {
     Transport *transport = transports[next8() % TRANSPORTS];
     uint8_t choice = next8();
-    SocketAddress wire;
-    socklen_t length = make_address(&wire, choice % ADDRESSES);
-    AddressKey key = address_key(&wire);
+    SocketAddress to;
+    size_t length = make_address(&to, choice % ADDRESSES);
+    const uint8_t *wire = (const uint8_t *)&to;
     if (choice & 0x80)
-        addresses_remove(&path->addresses, &key);
+        path_forget(path, wire, length);
     else if (transport && choice & 0x40)
-        CHECK(addresses_put(&path->addresses, &key, transport));
-    else if (transport) {
-        transport->address = wire;
-        transport->address_length = length;
-    }
+        CHECK(path_claim(path, transport, wire, length));
+    else if (transport)
+        transport_select(transport, wire, length);
 }
 
 /* --- datagrams --------------------------------------------------------------------------------------------- */
@@ -557,10 +561,10 @@ static void step(void)
     case 13: trouble = next8() % 4; break;
     case 14: close_transport((operation >> 5) % TRANSPORTS); break;
     case 15: if (operation >> 5 < TRANSPORTS && !transports[operation >> 5]) open_transport(operation >> 5); break;
-    case 16: look_at_missing(tracks[next8() % TRACKS]); break;
+    case 16: next8(); look_at_tracks(); break;
     case 17: send_control(); send_reports(); break;
     case 18: change_address(); break;
-    case 19: path->outbox.segmentation = next8() & 1; break;
+    case 19: path_use_segmentation(path, next8() & 1); break;
     case 20: burst(); break;
     case 21: next8() & 1 ? repeat(unclaimed_datagram) : repeat(check_datagram); break;
     case 22: flood_addresses(); break;
@@ -631,7 +635,7 @@ int main(int count, char **arguments)
     }
     for (int index = first; index < count; index++)
         replay(arguments[index]);
-    for (int64_t end = monotonic_ns() + seconds * 1000000000; monotonic_ns() < end; runs++) {
+    for (time_t end = time(NULL) + seconds; time(NULL) < end; runs++) {
         for (size_t at = 0; at < sizeof program; at++) {
             random ^= random << 13;
             random ^= random >> 7;

@@ -1,9 +1,5 @@
 /* Reports of either direction (RFC 3550 section 6.4), as sfu/path/reports.py and sfu/wire/rtcp.py have them: what viewers
  * say is looked at without telling Python, and what they are told is written here. */
-#ifndef PARLEY_REPORTS_H
-#define PARLEY_REPORTS_H
-
-#include "leg.h"
 
 enum {
     RTCP_SR = 200,
@@ -13,8 +9,6 @@ enum {
     SENDER_REPORT = 28,
     LOSSY = 26, /* of 256: who reports so much loss is told of */
     SDES_CNAME = 1,
-    MAX_CNAME = 40,
-    LEGS_PER_PACKET = 12,
     MAX_REPORTS = LEGS_PER_PACKET * (SENDER_REPORT + 6 + MAX_CNAME + 4) + 4,
     SENDING_US = 2000000,
 };
@@ -48,7 +42,7 @@ static bool reports_look(const uint8_t *data, int length, Echo *echo, int64_t no
     return length > 0 && !lossy;
 }
 
-static bool leg_is_sending(const Leg *leg, int64_t now_us)
+bool leg_is_sending(const Leg *leg, int64_t now_us)
 {
     return leg->state.packets && now_us - leg->state.last_sent_us <= SENDING_US;
 }
@@ -96,5 +90,3 @@ static int reports_write(uint8_t *out, Leg *const *legs, int count, const char *
     put16(names + 2, (uint16_t)((at - names) / 4 - 1));
     return (int)(at - out);
 }
-
-#endif

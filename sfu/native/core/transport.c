@@ -1,24 +1,14 @@
 /* One SRTP association with one remote: its contexts, its address, the streams it sends us. */
-#ifndef PARLEY_TRANSPORT_H
-#define PARLEY_TRANSPORT_H
-
-#include "addresses.h"
-#include "gcm.h"
-#include "sha1.h"
 
 enum {
     MAX_UNKNOWN = 32,
     MAX_RTCP_SOURCES = 64,
     MAX_UFRAG = 15,
     TRANSACTIONS = 32, /* of answered checks that are remembered: more than a minute of them */
-    TRANSACTION_SIZE = 12,
     MAX_ARRIVALS = 4096,
     FIRST_ARRIVALS = 32,
     TELL_EVERY_US = 1000000,
 };
-
-typedef struct Track Track;
-typedef struct Leg Leg;
 
 typedef struct {
     Track *track;
@@ -31,25 +21,13 @@ typedef struct {
     uint32_t ssrc;
 } UnknownStream;
 
-typedef struct {
-    int64_t us;
-    uint16_t number;
-} Arrival;
-
-/* A ring that forgets the oldest. It starts over when it has been read, and grows with need. */
+/* A ring that forgets the oldest. It starts over when all has been taken, and grows with need. */
 typedef struct {
     uint32_t first;
     uint32_t count;
     uint32_t room; /* a power of two, at most MAX_ARRIVALS */
     Arrival *log;
 } Arrivals;
-
-/* What a client last said about a sender report of ours: LSR and DLSR of RFC 3550 section 6.4.1. */
-typedef struct {
-    int64_t arrived_us;
-    uint32_t last_sr; /* 0 before there is one */
-    uint32_t delay;
-} Echo;
 
 /* The ICE credentials under which checks may be answered here; without a fragment: none. Whose checks were answered
  * outlives them: a ring that begins at `taken` modulo its size. */
@@ -60,7 +38,7 @@ typedef struct {
     uint8_t transactions[TRANSACTIONS][TRANSACTION_SIZE];
 } Consent;
 
-typedef struct Transport {
+struct Transport {
     /* sending */
     void *send;
     GcmKey *seal; /* what RTP is sealed with here; NULL: libsrtp does it, with `send` */
@@ -85,10 +63,9 @@ typedef struct Transport {
     int rtcp_source_count;
     UnknownStream *unknown; /* in order of first sight; MAX_UNKNOWN of them, once there is one */
     uint32_t *rtcp_sources; /* room for a power of two */
-} Transport;
+};
 
-/* False when there is no memory. `key` is the session's (RFC 3711 section 4.3), not the master key. */
-static bool transport_seal_with(Transport *transport, const uint8_t *key, int length, const uint8_t salt[GCM_SALT])
+bool transport_seal_with(Transport *transport, const uint8_t *key, int length, const uint8_t *salt)
 {
     transport->seal = aligned_alloc(64, sizeof(GcmKey));
     if (transport->seal)
@@ -96,7 +73,7 @@ static bool transport_seal_with(Transport *transport, const uint8_t *key, int le
     return transport->seal != NULL;
 }
 
-static void transport_free(Transport *transport)
+void transport_close(Transport *transport)
 {
     if (transport->seal)
         explicit_bzero(transport->seal, sizeof(GcmKey));
@@ -248,7 +225,7 @@ static void arrivals_grow(Arrivals *arrivals)
 
 static void arrivals_add(Arrivals *arrivals, uint16_t number, int64_t now_us)
 {
-    /* `first` moves only when there are as many as there may be, so that a ring that grows has not wrapped. */
+    /* A ring that grows has not wrapped: what begins elsewhere does not grow until it is empty. */
     if (arrivals->count == arrivals->room && !arrivals->first && arrivals->room < MAX_ARRIVALS)
         arrivals_grow(arrivals);
     if (!arrivals->room)
@@ -260,4 +237,11 @@ static void arrivals_add(Arrivals *arrivals, uint16_t number, int64_t now_us)
         arrivals->first = (arrivals->first + 1) % arrivals->room;
 }
 
-#endif
+static bool arrivals_take(Arrivals *arrivals, Arrival *oldest)
+{
+    if (!arrivals->count)
+        return false;
+    *oldest = arrivals->log[arrivals->first];
+    arrivals->first = --arrivals->count ? (arrivals->first + 1) % arrivals->room : 0;
+    return true;
+}

@@ -1,15 +1,4 @@
 /* Payload types and extension ids of a source as a viewer knows them; viewers with equal ones share them. */
-#ifndef PARLEY_MAPPING_H
-#define PARLEY_MAPPING_H
-
-#include <stdlib.h>
-
-#include "rtp.h"
-
-typedef struct {
-    uint8_t payload_types[128]; /* NO_PAYLOAD_TYPE: not forwarded */
-    uint8_t identifiers[256];   /* 0: blanked */
-} MappingTable;
 
 typedef struct Mapping {
     MappingTable table;
@@ -63,5 +52,3 @@ static void mapping_release(Mapping *mapping)
     *link = mapping->next;
     free(mapping);
 }
-
-#endif

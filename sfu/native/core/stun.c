@@ -4,11 +4,6 @@
  * from where it sends to. Everything else is left to sfu/wire/stun.py and its callers, and so is whatever this is stricter
  * about than they are.
  */
-#ifndef PARLEY_STUN_H
-#define PARLEY_STUN_H
-
-#include "sha1.h"
-#include "transport.h"
 
 enum {
     STUN_HEADER = 20,
@@ -203,5 +198,3 @@ static int stun_write_success(uint8_t *out, const Consent *consent, const uint8_
     put32(out + at + 4, stun_fingerprint(out, at));
     return at + 8;
 }
-
-#endif

@@ -4,13 +4,6 @@
  * floor is too old to tell. Slots are taken in a stack's order, so that only as much of the arena ever
  * becomes resident as two seconds of the stream need.
  */
-#ifndef PARLEY_CACHE_H
-#define PARLEY_CACHE_H
-
-#include <stdlib.h>
-#include <sys/mman.h>
-
-#include "rtp.h"
 
 enum {
     CACHE_AGE_US = 2000000, /* past every jitter buffer */
@@ -146,5 +139,3 @@ static Packet *cache_get(const Cache *cache, int64_t number, int64_t now_us)
         return NULL;
     return &slot->packet;
 }
-
-#endif

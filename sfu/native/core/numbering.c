@@ -1,10 +1,4 @@
 /* Sequence numbers: from 16 bits to an unbounded count, and from a source's numbers to a viewer's. */
-#ifndef PARLEY_NUMBERING_H
-#define PARLEY_NUMBERING_H
-
-#include <stdlib.h>
-
-#include "bytes.h"
 
 enum {
     FIRST_CYCLE = 0x10000, /* so that a packet older than the first one still has a number above 0 */
@@ -196,5 +190,3 @@ static bool numbering_origin(const Numbering *map, const SegmentRing *ring, uint
     }
     return false;
 }
-
-#endif

@@ -1,13 +1,6 @@
 /* Which packets of a track have not arrived: rising numbers, bounded by count and by age. */
-#ifndef PARLEY_MISSING_H
-#define PARLEY_MISSING_H
-
-#include <stdlib.h>
-
-#include "bytes.h"
 
 enum {
-    MAX_MISSING = 512, /* more holes at once are an outage, which asking again can't mend */
     HOLES = 2 * MAX_MISSING,
     MISSING_AGE_US = 1000000,
 };
@@ -99,5 +92,3 @@ static void missing_expire(Missing *missing, int64_t now_us)
     while (missing->count && now_us - missing->holes[missing->first].since_us > MISSING_AGE_US)
         missing_forget_oldest(missing);
 }
-
-#endif

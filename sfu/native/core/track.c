@@ -1,13 +1,6 @@
 /* What a publisher sends under one SSRC: numbering, figures, holes, cache, levels, keyframes. */
-#ifndef PARLEY_TRACK_H
-#define PARLEY_TRACK_H
 
-#include "cache.h"
-#include "missing.h"
-#include "numbering.h"
-#include "transport.h"
-
-enum { BATCH = 64 };
+enum { SILENCE = 127 }; /* the level of RFC 6464 section 3 */
 
 typedef struct {
     Leg **legs;
@@ -59,15 +52,19 @@ static inline uint32_t track_clock_rate(const Track *track, uint8_t payload_type
 }
 
 /* NULL when there is no memory. */
-static Track *track_open(bool audio, int64_t id)
+static Track *track_open(Transport *transport, const TrackSpec *spec)
 {
     Track *track = calloc(1, sizeof *track);
     if (!track)
         return NULL;
-    track->audio = audio;
-    track->id = id;
+    track->transport = transport;
+    track->id = spec->id;
+    track->ssrc = spec->ssrc;
+    track->clock_rate = spec->clock_rate;
+    track->audio_level_id = spec->audio_level_id;
+    track->audio = spec->audio;
     track->users = 1;
-    track->loudest = 127;
+    track->loudest = SILENCE;
     memset(track->originals, NO_PAYLOAD_TYPE, sizeof track->originals);
     return track;
 }
@@ -163,5 +160,3 @@ static enum taken track_take(Track *track, Packet *packet, int64_t now_us, bool 
     cache_put(&track->cache, packet);
     return TAKEN_NEW;
 }
-
-#endif

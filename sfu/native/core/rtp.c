@@ -1,15 +1,10 @@
 /* The RTP packet (RFC 3550 section 5.1), its extension elements (RFC 8285) and retransmissions (RFC 4588). */
-#ifndef PARLEY_RTP_H
-#define PARLEY_RTP_H
-
-#include "codec.h"
 
 enum {
     RTP_FIXED = 12,
     RTP_MARKER = 0x80,
     RTP_PADDED = 0x20,
     ONE_BYTE_PROFILE = 0xBEDE,
-    NO_PAYLOAD_TYPE = 0xFF,
 };
 
 /* One opened packet, parsed once for every leg. Offsets index `data`, and all of them are within `length`. */
@@ -130,7 +125,7 @@ static void remap_elements(uint8_t *out, const Packet *packet, const uint8_t ide
     bool two_byte = is_two_byte(packet->profile);
     int highest = two_byte ? 255 : 14;
     Element element;
-    memset(out + start, 0, packet->extension_end - start);
+    memset(out + start, 0, (size_t)(packet->extension_end - start));
     if (!two_byte && packet->profile != ONE_BYTE_PROFILE) {
         put16(out + start - 4, ONE_BYTE_PROFILE);
         return;
@@ -140,7 +135,7 @@ static void remap_elements(uint8_t *out, const Packet *packet, const uint8_t ide
         at = element.value_end;
         if (ours == 0 || ours > highest)
             continue;
-        memcpy(out + element.at, packet->data + element.at, element.value_end - element.at);
+        memcpy(out + element.at, packet->data + element.at, (size_t)(element.value_end - element.at));
         out[element.at] = (uint8_t)(two_byte ? ours : ours << 4 | (out[element.at] & 0x0F));
     }
 }
@@ -177,5 +172,3 @@ static int rtx_wrap(uint8_t *out, int length, int payload_at, uint8_t payload_ty
     put32(out + 8, ssrc);
     return length + 2;
 }
-
-#endif

@@ -1,9 +1,5 @@
 /* Who feeds whom. A leg sits in `flowing` of the track that feeds it, and in `waiting` of the track that will, once
  * a packet comes to begin with. */
-#ifndef PARLEY_FEEDING_H
-#define PARLEY_FEEDING_H
-
-#include "leg.h"
 
 static bool list_reserve(LegList *list, int count)
 {
@@ -92,7 +88,7 @@ static bool leg_set_source(Leg *leg, Track *track, Mapping *mapping)
     return leg_await(leg, track, mapping);
 }
 
-static bool track_mute(Track *track, bool muted)
+bool track_mute(Track *track, bool muted)
 {
     if (track->muted == muted)
         return true;
@@ -141,5 +137,3 @@ static void leg_free(Leg *leg)
     free(leg->segments.segments);
     free(leg);
 }
-
-#endif

@@ -3,12 +3,6 @@
  * `path_drain_batch` reads up to BATCH datagrams, forwards what is media, and leaves for Python, as events, what
  * is not.
  */
-#ifndef PARLEY_INGRESS_H
-#define PARLEY_INGRESS_H
-
-#include "path.h"
-#include "reports.h"
-#include "stun.h"
 
 static void path_tell(Path *path, Event event)
 {
@@ -235,7 +229,7 @@ static void path_take_datagram(Path *path, int place, uint8_t *data, int length)
         path_take_media(path, place, data, length);
         return;
     }
-    Event event = {.place = (uint8_t)place, .data = data, .length = length};
+    Event event = {.data = data, .length = length, .address = (const uint8_t *)&path->from[place]};
     if (!address_port(&path->from[place])) {
         counters->drop_not_media++; /* nobody can be answered at port 0 */
         return;
@@ -255,9 +249,7 @@ static void path_take_datagram(Path *path, int place, uint8_t *data, int length)
     path_tell(path, event);
 }
 
-/* How many datagrams were read, up to `limit`; less than that many: the socket is empty. Its events are good until
- * the next call. */
-static int path_drain_batch(Path *path, int limit)
+int path_drain_batch(Path *path, int limit)
 {
     path->event_count = 0;
     int count = path->receive(path->fd, path->headers, (unsigned int)limit, MSG_DONTWAIT, NULL);
@@ -283,5 +275,3 @@ static int path_drain_batch(Path *path, int limit)
     path_forward(path);
     return count;
 }
-
-#endif

@@ -3,14 +3,6 @@
  * When the socket is full audio waits, in order and bounded, and goes before anything else does; everything else
  * is dropped by whoever wanted to send it.
  */
-#ifndef PARLEY_OUTLET_H
-#define PARLEY_OUTLET_H
-
-#include <errno.h>
-
-#include "cache.h"
-#include "counters.h"
-#include "transport.h"
 
 enum {
     MAX_PROTECTED = SLOT_DATA + 2 + 144, /* OSN, and libsrtp's longest trailer */
@@ -41,10 +33,10 @@ enum sent { SENT, SENT_FULL, SENT_FAILED };
 static bool socket_is_full(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS; }
 
 /* One datagram. Any refusal but a full socket counts as lost on the way. */
-static enum sent outlet_transmit(Outlet *outlet, uint8_t *data, size_t bytes, SocketAddress *address,
+static enum sent outlet_transmit(Outlet *outlet, const uint8_t *data, size_t bytes, SocketAddress *address,
                                  socklen_t address_length)
 {
-    struct iovec vector = {data, bytes};
+    struct iovec vector = {(void *)data, bytes};
     struct mmsghdr header = {
         .msg_hdr = {
             .msg_name = address, .msg_namelen = address_length, .msg_iov = &vector, .msg_iovlen = 1}};
@@ -96,7 +88,7 @@ static void outlet_wait(Outlet *outlet, const Transport *transport, const uint8_
 }
 
 /* STUN, DTLS, RTCP: false when the socket is full. */
-static bool outlet_control(Outlet *outlet, uint8_t *data, size_t bytes, SocketAddress *address,
+static bool outlet_control(Outlet *outlet, const uint8_t *data, size_t bytes, SocketAddress *address,
                            socklen_t address_length)
 {
     if (outlet_retry(outlet) && outlet_transmit(outlet, data, bytes, address, address_length) != SENT_FULL)
@@ -104,5 +96,3 @@ static bool outlet_control(Outlet *outlet, uint8_t *data, size_t bytes, SocketAd
     outlet->counters->send_full_control++;
     return false;
 }
-
-#endif

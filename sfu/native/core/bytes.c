@@ -1,11 +1,4 @@
-/* Network byte order, and time. */
-#ifndef PARLEY_BYTES_H
-#define PARLEY_BYTES_H
-
-#include <stdbool.h>
-#include <stdint.h>
-#include <string.h>
-#include <time.h>
+/* Network byte order, and clocks. */
 
 static inline uint16_t get16(const uint8_t *at) { return (uint16_t)(at[0] << 8 | at[1]); }
 
@@ -28,17 +21,8 @@ static inline void put32(uint8_t *at, uint32_t value)
     memcpy(at, &value, 4);
 }
 
-static inline int64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* How many ticks of a clock fit into a time; the quotient wraps like an RTP timestamp. */
 static inline uint32_t clock_ticks(int64_t us, uint32_t clock_rate)
 {
     return us < 0 ? 0 : (uint32_t)((unsigned __int128)us * clock_rate / 1000000);
 }
-
-#endif

@@ -1,12 +1,4 @@
 /* Remote address -> transport: open addressing, so that an unknown address costs one look-up and nothing else. */
-#ifndef PARLEY_ADDRESSES_H
-#define PARLEY_ADDRESSES_H
-
-#include <netinet/in.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-
-#include "bytes.h"
 
 /* IPv4 is kept as IPv4-mapped IPv6. `rest` is the scope id and the port. */
 typedef struct {
@@ -25,7 +17,7 @@ typedef struct {
     AddressEntry *entries;
     uint32_t mask; /* entries - 1 */
     uint32_t count;
-    uint64_t seed; /* random: whoever chooses addresses must not choose collisions */
+    uint64_t seed;
 } Addresses;
 
 typedef union {
@@ -33,6 +25,18 @@ typedef union {
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
 } SocketAddress;
+
+_Static_assert(sizeof(SocketAddress) == ADDRESS_SIZE, "what core.h says of addresses");
+
+/* Its length. What is longer than any address is cut off. */
+static socklen_t address_read(SocketAddress *address, const uint8_t *bytes, size_t length)
+{
+    if (length > sizeof *address)
+        length = sizeof *address;
+    memset(address, 0, sizeof *address);
+    memcpy(address, bytes, length);
+    return (socklen_t)length;
+}
 
 static inline uint16_t address_port(const SocketAddress *address)
 {
@@ -136,5 +140,3 @@ static void addresses_remove(Addresses *addresses, const AddressKey *key)
     }
     entries[hole].transport = NULL;
 }
-
-#endif

@@ -6,13 +6,6 @@
  * whole window was written, so the legs in it are put back to where they were and told again what went out and
  * what did not.
  */
-#ifndef PARLEY_OUTBOX_H
-#define PARLEY_OUTBOX_H
-
-#include <netinet/udp.h>
-
-#include "leg.h"
-#include "outlet.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -27,8 +20,6 @@ enum {
     NOT_WRITTEN = 0xFFFF,
     NOT_PROTECTED = 0xFFFE,
 };
-
-typedef int (*SrtpCall)(void *context, void *packet, int *length);
 
 typedef struct {
     Transport *transport;
@@ -333,8 +324,6 @@ static void outbox_forward(Outbox *outbox, Leg *leg, const Packet *packet)
     outbox->entries[outbox->entry_count++] = entry;
 }
 
-enum repaired { REPAIR_MISSED, REPAIR_SENT, REPAIR_NO_ROOM };
-
 /* What became of it; `*room` is how many octets may still be sent. */
 static enum repaired outbox_repair(Outbox *outbox, Leg *leg, uint16_t sequence, int64_t *room)
 {
@@ -358,5 +347,3 @@ static enum repaired outbox_repair(Outbox *outbox, Leg *leg, uint16_t sequence, 
     outbox->counters->retransmitted++;
     return REPAIR_SENT;
 }
-
-#endif

@@ -3,11 +3,6 @@
  * A leg lives through eras. An era is one uninterrupted stay with one source under one mapping; each has its
  * own offsets, so that what was sent in an earlier era can be sent again exactly as it was.
  */
-#ifndef PARLEY_LEG_H
-#define PARLEY_LEG_H
-
-#include "mapping.h"
-#include "track.h"
 
 enum { MAX_ERAS = 4, RECENT_US = 1000000 };
 
@@ -65,18 +60,19 @@ struct Leg {
     SegmentRing segments;
 };
 
-/* NULL when there is no memory. `first` starts both of its streams. */
-static Leg *leg_open(Transport *transport, bool audio, uint32_t ssrc, uint16_t first, int64_t id)
+Leg *leg_open(Transport *transport, const LegSpec *spec)
 {
     Leg *leg = calloc(1, sizeof *leg);
     if (!leg)
         return NULL;
     leg->transport = transport;
-    leg->audio = audio;
-    leg->ssrc = ssrc;
-    leg->id = id;
-    leg->state.map.next = first;
-    leg->rtx_number = first;
+    leg->id = spec->id;
+    leg->ssrc = spec->ssrc;
+    leg->rtx_ssrc = spec->rtx_ssrc;
+    leg->audio = spec->audio;
+    leg->has_rtx = spec->has_rtx;
+    leg->state.map.next = spec->first_sequence;
+    leg->rtx_number = spec->first_sequence;
     memset(leg->rtx, NO_PAYLOAD_TYPE, sizeof leg->rtx);
     return leg;
 }
@@ -329,5 +325,3 @@ static int leg_write_again(Leg *leg, const Era *era, const Packet *packet, int64
     return rtx_wrap(out, packet->length, packet->payload_at, leg->rtx[payload_type], leg->rtx_ssrc,
                     (uint16_t)*ours);
 }
-
-#endif

@@ -1,8 +1,4 @@
 /* HMAC-SHA1 as STUN signs with it (RFC 2104, RFC 3174). A key is what the password makes of it once. */
-#ifndef PARLEY_SHA1_H
-#define PARLEY_SHA1_H
-
-#include "bytes.h"
 
 enum { SHA1_SIZE = 20, SHA1_BLOCK = 64 };
 
@@ -106,5 +102,3 @@ static void hmac_sha1(const HmacKey *key, const uint8_t *first, size_t first_len
     sha1_add(&outer, digest, SHA1_SIZE);
     sha1_end(&outer, digest);
 }
-
-#endif

@@ -1,8 +1,4 @@
 /* Totals since the path was opened. Names and meanings are those of sfu/path/counters.py; the last ones are ours. */
-#ifndef PARLEY_COUNTERS_H
-#define PARLEY_COUNTERS_H
-
-#include "bytes.h"
 
 #define PARLEY_COUNTERS(X)                                                                                     \
     X(datagrams_in) X(bytes_in) X(datagrams_out) X(bytes_out)                                                  \
@@ -24,5 +20,3 @@ typedef struct {
 #define PARLEY_COUNTER_NAME(name) #name,
 static const char *const counter_names[] = {PARLEY_COUNTERS(PARLEY_COUNTER_NAME)};
 enum { COUNTER_COUNT = sizeof(Counters) / sizeof(uint64_t) };
-
-#endif

@@ -7,10 +7,6 @@
  * GHASH works on byte-reversed blocks, with H multiplied by x beforehand, so that the product of two reflected
  * polynomials needs no shift before it is reduced.
  */
-#ifndef PARLEY_GCM_H
-#define PARLEY_GCM_H
-
-#include "bytes.h"
 
 enum { GCM_SALT = 12, GCM_TAG = 16, GCM_POWERS = 16 };
 
@@ -371,6 +367,4 @@ static void gcm_set_key(GcmKey *key, const uint8_t *bytes, int length, const uin
 {
     (void)key, (void)bytes, (void)length, (void)salt;
 }
-#endif
-
 #endif

@@ -3,12 +3,6 @@
  * Nothing here fails: a payload that can't be read begins no keyframe and is forwarded as it is.
  * Offsets index the whole packet; `end` is where the payload ends.
  */
-#ifndef PARLEY_CODEC_H
-#define PARLEY_CODEC_H
-
-#include "bytes.h"
-
-enum codec { CODEC_NONE, CODEC_OTHER, CODEC_VP8, CODEC_VP9, CODEC_H264, CODEC_AV1 };
 
 typedef struct {
     uint16_t picture_id_at; /* 0 when the field is absent, as below */
@@ -153,5 +147,3 @@ static bool begins_keyframe(enum codec codec, const uint8_t *data, int start, in
     default: return false;
     }
 }
-
-#endif

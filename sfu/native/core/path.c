@@ -2,16 +2,6 @@
  *
  * Packets that came together leave together, viewer by viewer. No memory is taken per packet.
  */
-#ifndef PARLEY_PATH_H
-#define PARLEY_PATH_H
-
-#ifndef _GNU_SOURCE
-#error "recvmmsg and sendmmsg need _GNU_SOURCE"
-#endif
-
-#include "feeding.h"
-#include "outbox.h"
-#include "timing.h"
 
 enum {
     MAX_DATAGRAM = 2048, /* media stays below a path MTU */
@@ -19,35 +9,14 @@ enum {
     MAX_EVENTS = 3 * BATCH,
     RTCP_MINIMUM = 8,
     MAX_SRTP = 1500, /* what a protected packet may be long, as in pylibsrtp */
+    MAX_SRTCP_TRAILER = 148, /* libsrtp's longest */
     SRTP_REPLAY_FAIL = 9,
     SRTP_REPLAY_OLD = 10,
 };
 
 typedef int (*ReceiveCall)(int, struct mmsghdr *, unsigned int, int, struct timespec *);
-typedef int (*SrtpRemoveCall)(void *context, uint32_t ssrc);
 
-typedef struct {
-    SrtpCall protect;
-    SrtpCall protect_rtcp;
-    SrtpCall unprotect;
-    SrtpCall unprotect_rtcp;
-    SrtpRemoveCall remove_stream;
-} Srtp;
-
-enum event_kind { EVENT_STUN, EVENT_DTLS, EVENT_RTCP, EVENT_UNKNOWN, EVENT_STARTED, EVENT_KEYFRAME };
-
-/* What is for Python. `data` is in the batch and good until the next one; of an unknown stream it is the MID. */
-typedef struct {
-    uint8_t kind;
-    uint8_t payload_type;
-    uint8_t place; /* in the batch: whose address */
-    uint32_t ssrc;
-    int64_t id; /* transport or track */
-    const uint8_t *data;
-    int length;
-} Event;
-
-typedef struct {
+struct Path {
     Counters counters;
     ForwardTime forward_time;
     Srtp srtp;
@@ -77,9 +46,9 @@ typedef struct {
     struct iovec vectors[BATCH];
     uint8_t data[BATCH * RX_STRIDE];
     Outbox outbox;
-} Path;
+};
 
-static Path *path_open(int fd, int family, const Srtp *srtp, uint64_t seed)
+Path *path_open(int fd, int family, const Srtp *srtp, uint64_t seed)
 {
     Path *path = calloc(1, sizeof *path);
     if (!path)
@@ -116,7 +85,7 @@ static Path *path_open(int fd, int family, const Srtp *srtp, uint64_t seed)
     return path;
 }
 
-static void path_close(Path *path)
+void path_close(Path *path)
 {
     free(path->addresses.entries);
     free(path->heard);
@@ -146,8 +115,7 @@ static void path_retire(Path *path, Transport *transport, uint32_t ssrc)
         path->srtp.remove_stream(transport->receive, htonl(evicted));
 }
 
-/* False when there is no memory. */
-static bool path_set_rtx(Path *path, Track *track, uint32_t ssrc)
+bool path_set_rtx(Path *path, Track *track, uint32_t ssrc)
 {
     Transport *transport = track->transport;
     if (!transport_add_stream(transport, ssrc, track, true))
@@ -164,7 +132,7 @@ static bool path_set_rtx(Path *path, Track *track, uint32_t ssrc)
     return true;
 }
 
-static void path_remove_track(Path *path, Track *track)
+void path_remove_track(Path *path, Track *track)
 {
     Transport *transport = track->transport;
     for (int at = 0; at < transport->stream_count; at++)
@@ -178,34 +146,6 @@ static void path_remove_track(Path *path, Track *track)
     }
     track_remove(track);
 }
-
-static void path_count_unprotected(Path *path) { path->counters.send_failed++; }
-
-/* For tests, since a real socket can't be made full at will: messages that it still takes. */
-static int limited_room;
-
-static int send_limited(int fd, struct mmsghdr *headers, unsigned int count, int flags)
-{
-    if (limited_room <= 0) {
-        errno = EAGAIN;
-        return -1;
-    }
-    if (count > (unsigned int)limited_room)
-        count = (unsigned int)limited_room;
-    int sent = sendmmsg(fd, headers, count, flags);
-    limited_room -= sent > 0 ? sent : 0;
-    return sent;
-}
-
-/* Negative: without a limit. */
-static void path_limit_sends(Path *path, int room)
-{
-    limited_room = room;
-    path->outbox.outlet.send = room < 0 ? sendmmsg : send_limited;
-}
-
-/* For tests, on a machine that could do better. */
-static void path_seal_narrowly(Path *path) { path->outbox.seal = gcm_seal_for_this_machine(true); }
 
 static void path_now(Path *path, int64_t now_us) { path->now_us = path->outbox.now_us = now_us; }
 
@@ -299,5 +239,3 @@ static void path_begin(Path *path, Track *track, const Packet *packet)
     }
     track->waiting.count = kept;
 }
-
-#endif

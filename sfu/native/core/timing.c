@@ -3,12 +3,6 @@
  * Buckets as in sfu/path/counters.py: 1 to 100 µs singly, then ninety to every power of ten, so that a bound has two
  * significant digits and the coarse bounds are among them.
  */
-#ifndef PARLEY_TIMING_H
-#define PARLEY_TIMING_H
-
-#include <sys/socket.h>
-
-#include "bytes.h"
 
 enum {
     FINEST_US = 100,
@@ -82,5 +76,3 @@ static uint64_t forward_within(const ForwardTime *time, int64_t bound_us)
         total += time->within[bucket];
     return total;
 }
-
-#endif
