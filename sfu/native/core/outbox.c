@@ -243,7 +243,8 @@ static bool outbox_joins(const Outbox *outbox, const Transport *transport, int b
     if (!outbox->segmentation || !outbox->message_count)
         return false;
     const Message *last = &outbox->messages[outbox->message_count - 1];
-    return last->transport == transport && !last->full && bytes <= last->size && last->segments < MAX_SEGMENTS_SENT && last->bytes + (uint32_t)bytes <= MAX_MESSAGE;
+    return last->transport == transport && !last->full && bytes <= last->size &&
+           last->segments < MAX_SEGMENTS_SENT && last->bytes + (uint32_t)bytes <= MAX_MESSAGE;
 }
 
 /* RFC 7714 section 8.1: the salt, with SSRC, rollover counter and sequence number laid over its end. */

@@ -1,5 +1,5 @@
-/* Reports of either direction (RFC 3550 section 6.4), as sfu/path/reports.py and sfu/wire/rtcp.py have them: what viewers
- * say is looked at without telling Python, and what they are told is written here. */
+/* Reports of either direction (RFC 3550 section 6.4), as sfu/path/reports.py and sfu/wire/rtcp.py have them: what
+ * viewers say is looked at without telling Python, and what they are told is written here. */
 
 enum {
     RTCP_SR = 200,
@@ -13,8 +13,9 @@ enum {
     SENDING_US = 2000000,
 };
 
-/* Whether there is nothing but names and receiver reports of little loss in a compound. What the last block with an echo of a
- * report of ours says is kept in `echo`. What does not fit its lengths, or is padded, is for Python to refuse. */
+/* Whether there is nothing but names and receiver reports of little loss in a compound. What the last block with an
+ * echo of a report of ours says is kept in `echo`. What does not fit its lengths, or is padded, is for Python to
+ * refuse. */
 static bool reports_look(const uint8_t *data, int length, Echo *echo, int64_t now_us)
 {
     bool lossy = false;

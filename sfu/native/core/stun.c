@@ -1,8 +1,8 @@
 /* Consent: answering the checks that a connected client repeats every few seconds (RFC 7675, RFC 8489).
  *
  * Only what changes nothing is answered here: an authentic Binding request under the credentials of the transport,
- * from where it sends to. Everything else is left to sfu/wire/stun.py and its callers, and so is whatever this is stricter
- * about than they are.
+ * from where it sends to. Everything else is left to sfu/wire/stun.py and its callers, and so is whatever this
+ * is stricter about than they are.
  */
 
 enum {
