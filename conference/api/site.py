@@ -47,9 +47,8 @@ def add_routes(app: web.Application, document: Json, root: Path = WEB_ROOT) -> N
     """`document` is what /openapi.json gives."""
     files = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
     router = app.router
-    router.add_get(
-        "/", _page(root / "index.html", {"Vary": "Accept"})
-    )  # a family may answer programs there
+    # a family may answer programs there
+    router.add_get("/", _page(root / "index.html", {"Vary": "Accept"}))
     router.add_get("/join/{code}", _page(root / "index.html"))
     router.add_get("/docs", _page(root / "docs" / "index.html"))
     router.add_get("/favicon.ico", _page(root / "favicon.svg"))

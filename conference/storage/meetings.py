@@ -117,8 +117,8 @@ async def of_member(conn: Connection, user_id: UUID, page: Page) -> list[Meeting
 
 
 async def lock_and_count(conn: Connection, owner_id: UUID) -> int:
-    """The meetings of an owner, to which nobody adds one this way before this transaction ends. Online meetings of
-    UCWA have a limit of their own."""
+    """The meetings of an owner, to which nobody adds one this way before this transaction ends. Meetings with a
+    door have a limit of their own."""
     await conn.execute(
         "select pg_advisory_xact_lock($1, hashtext($2::uuid::text))", _LOCK_CLASS, owner_id
     )

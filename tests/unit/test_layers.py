@@ -19,6 +19,8 @@ FAMILIES = frozenset({"conference.ucwa"})
 NAME_FAMILIES = ("conference.app", "conference.commands")
 """The only ones outside a family that may import of it."""
 
+CORE = tuple(f"conference.{room}" for room in ("api", "domain", "services", "storage", "bus"))
+
 ARROWS = {
     "schemas": "",
     "config": "",
@@ -160,6 +162,18 @@ def test_a_family_is_named_where_everything_is_put_together_and_nowhere_else() -
         if target.startswith(family) and not module.startswith((family, *NAME_FAMILIES))
     }
     assert strangers == set()
+
+
+def test_the_core_does_not_even_speak_of_a_family() -> None:
+    words = {family.rpartition(".")[2] for family in FAMILIES}
+    speaking = {
+        module
+        for module, path in modules().items()
+        if module.startswith(CORE) and any(word in path.read_text().lower() for word in words)
+    }
+    assert speaking == {"conference.api.meetings.routes"}, (
+        "its texts tell clients of online meetings"
+    )
 
 
 def test_families_are_the_folders_that_have_one() -> None:

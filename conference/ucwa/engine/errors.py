@@ -50,7 +50,8 @@ def fault(status: int, problem: Problem) -> tuple[int, Fault]:
 
 
 def _subcode(code: str) -> str | None:
-    """Codes of what serves all families are in snake_case, and none of UCWA's."""
+    """Codes of what serves all families are in snake_case, and none of UCWA's; what our own API too writes in capitals
+    (LimitExceeded, AnonymousNotAllowed) means the same here."""
     return code if code[:1].isupper() else None
 
 
