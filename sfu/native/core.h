@@ -60,7 +60,6 @@ typedef struct {
 Path *path_open(int fd, int family, const Srtp *srtp, uint64_t seed);
 void path_leave_socket(Path *path); /* it is closed: nothing is read and sent any more */
 void path_close(Path *path);
-bool path_seals(const Path *path); /* whether RTP is sealed here, given a key, or by libsrtp */
 
 /* Audio that waits for room goes first. */
 void path_begin_drain(Path *path, int64_t now_us);
@@ -76,9 +75,8 @@ void path_send_rtcp(Path *path, Transport *transport, const uint8_t *compound, s
 uint64_t path_media_in(const Path *path);
 /* The name of a counter, its value in `*value`; NULL behind the last one. */
 const char *path_counter(const Path *path, int index, uint64_t *value);
-/* How many packets were in the worker for no longer than a bound of the buckets in sfu/path/counters.py. */
-uint64_t path_forwarded_within(const Path *path, int64_t bound_us);
-/* How many fell into a bucket, whose bound is in `*bound_us`: 0 behind the last one. */
+/* How many packets were in the worker for a time of this bucket; its bound, as in sfu/path/counters.py, is in
+ * `*bound_us`: 0 behind the last one. */
 uint64_t path_forwarded_in(const Path *path, int bucket, int64_t *bound_us);
 
 /* --- transports -------------------------------------------------------------------------------------------- */
@@ -103,8 +101,9 @@ typedef struct {
 
 /* `receive` and `send` are libsrtp's contexts. Where it sends to is not yet an address that it receives from. */
 Transport *transport_open(int64_t number, void *receive, void *send, const uint8_t *address, size_t length);
-/* `key` is the session's (RFC 3711 section 4.3), not the master key. */
-bool transport_seal_with(Transport *transport, const uint8_t *key, int length, const uint8_t *salt);
+/* On a machine that does so, its RTP is sealed here instead of by libsrtp. `key` is the session's (RFC 3711 section
+ * 4.3), not the master key. */
+bool path_seal_with(const Path *path, Transport *transport, const uint8_t *key, int length, const uint8_t *salt);
 /* Its tracks, legs and addresses have gone before. */
 void transport_close(Transport *transport);
 

@@ -66,7 +66,6 @@ cdef extern from "core.h" nogil:
     Path* path_open(int fd, int family, const Srtp* srtp, uint64_t seed)
     void path_leave_socket(Path*)
     void path_close(Path*)
-    bint path_seals(const Path*)
     void path_begin_drain(Path*, int64_t now_us)
     int path_drain_batch(Path*, int limit)
     const Event* path_event(const Path*, int index)
@@ -74,11 +73,10 @@ cdef extern from "core.h" nogil:
     void path_send_rtcp(Path*, Transport*, const uint8_t* compound, size_t)
     uint64_t path_media_in(const Path*)
     const char* path_counter(const Path*, int index, uint64_t* value)
-    uint64_t path_forwarded_within(const Path*, int64_t bound_us)
     uint64_t path_forwarded_in(const Path*, int bucket, int64_t* bound_us)
 
     Transport* transport_open(int64_t number, void* receive, void* send, const uint8_t* address, size_t)
-    bint transport_seal_with(Transport*, const uint8_t* key, int length, const uint8_t* salt)
+    bint path_seal_with(const Path*, Transport*, const uint8_t* key, int length, const uint8_t* salt)
     void transport_close(Transport*)
     bint path_claim(Path*, Transport*, const uint8_t* address, size_t)
     void path_forget(Path*, const uint8_t* address, size_t)
@@ -113,9 +111,3 @@ cdef extern from "core.h" nogil:
     bint leg_is_sending(const Leg*, int64_t now_us)
     void path_report(Path*, Transport*, Leg**, int count, const char* cname, int64_t now_us, uint64_t now_ntp)
     SendFigures path_leg_figures(const Path*, const Leg*)
-
-cdef extern from "core_test.h":
-    void path_limit_sends(Path*, int room)
-    void path_use_segmentation(Path*, bint use)
-    void path_seal_narrowly(Path*)
-    int64_t forward_bound_of(int64_t us)

@@ -9,6 +9,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from sfu.path.counters import FORWARD_BOUNDS_US
 from sfu.native.core cimport *
+from sfu.native.core_test cimport *
 from sfu.native.srtp import context, context_address, function_addresses, session_key
 from sfu.native.wire import from_wire, to_wire
 from sfu.path.interface import (
@@ -152,7 +153,7 @@ cdef class NativePath:
     def open_transport(self, receive, send, address, keys=None):
         cdef _Transport transport = _Transport()
         cdef bytes wire = self._wire(address), key = b"", salt = b""
-        if keys is not None and path_seals(self.c):
+        if keys is not None:
             key, salt = session_key(keys)
         transport.receive, transport.send = context(receive), context(send)
         transport.accepted, transport.tracks, transport.legs, transport.leg_ssrcs = [], [], [], []
@@ -165,7 +166,7 @@ cdef class NativePath:
         )
         if transport.c == NULL:
             raise MemoryError
-        if key and not transport_seal_with(transport.c, key, len(key), salt):
+        if key and not path_seal_with(self.c, transport.c, key, len(key), salt):
             transport_close(transport.c)
             raise MemoryError
         self._last_transport += 1
@@ -471,20 +472,21 @@ cdef class NativePath:
         cdef int64_t bound_us
         cdef int index = 0
         cdef const char* name = path_counter(self.c, 0, &value)
-        counted = {}
+        counted, buckets = {}, []
         while name != NULL:
             counted[name.decode()] = value
             index += 1
             name = path_counter(self.c, index, &value)
-        for bound in FORWARD_BOUNDS_US:
-            counted[f"forward_us_le_{bound}"] = path_forwarded_within(self.c, bound)
         index = 0
         value = path_forwarded_in(self.c, index, &bound_us)
         while bound_us:
             if value:
-                counted[f"forward_us_in_{bound_us}"] = value
+                buckets.append((bound_us, value))
             index += 1
             value = path_forwarded_in(self.c, index, &bound_us)
+        for most in FORWARD_BOUNDS_US:
+            counted[f"forward_us_le_{most}"] = sum([count for bound, count in buckets if bound <= most])
+        counted.update({f"forward_us_in_{bound}": count for bound, count in buckets})
         counted["native_legs"] = len(self._legs)
         return counted
 

@@ -4,8 +4,6 @@
 
 void path_leave_socket(Path *path) { path->fd = path->outbox.outlet.fd = -1; }
 
-bool path_seals(const Path *path) { return path->outbox.seal != NULL; }
-
 void path_begin_drain(Path *path, int64_t now_us)
 {
     path_now(path, now_us);
@@ -61,11 +59,6 @@ const char *path_counter(const Path *path, int index, uint64_t *value)
     return counter_names[index];
 }
 
-uint64_t path_forwarded_within(const Path *path, int64_t bound_us)
-{
-    return forward_within(&path->forward_time, bound_us);
-}
-
 uint64_t path_forwarded_in(const Path *path, int bucket, int64_t *bound_us)
 {
     *bound_us = bucket < FORWARD_BUCKETS ? forward_bound_us(bucket) : 0;
@@ -84,6 +77,11 @@ Transport *transport_open(int64_t number, void *receive, void *send, const uint8
     transport->send = send;
     transport_select(transport, address, length);
     return transport;
+}
+
+bool path_seal_with(const Path *path, Transport *transport, const uint8_t *key, int length, const uint8_t *salt)
+{
+    return !path->outbox.seal || transport_seal_with(transport, key, length, salt);
 }
 
 void transport_select(Transport *transport, const uint8_t *address, size_t length)

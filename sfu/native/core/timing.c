@@ -67,12 +67,3 @@ static void forward_time_add(ForwardTime *time, int64_t ns)
     time->count++;
     time->sum_us += (uint64_t)us;
 }
-
-/* How many took no longer than a bound of these buckets. */
-static uint64_t forward_within(const ForwardTime *time, int64_t bound_us)
-{
-    uint64_t total = 0;
-    for (int bucket = 0; bucket <= forward_bucket(bound_us); bucket++)
-        total += time->within[bucket];
-    return total;
-}

@@ -65,7 +65,7 @@ struct Transport {
     uint32_t *rtcp_sources; /* room for a power of two */
 };
 
-bool transport_seal_with(Transport *transport, const uint8_t *key, int length, const uint8_t *salt)
+static bool transport_seal_with(Transport *transport, const uint8_t *key, int length, const uint8_t *salt)
 {
     transport->seal = aligned_alloc(64, sizeof(GcmKey));
     if (transport->seal)
