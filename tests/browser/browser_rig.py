@@ -20,9 +20,9 @@ from uuid import UUID
 import aiohttp
 import msgspec
 import redis.asyncio as redis
-from conference.embedded.valkey import ValkeyServer
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
+from conference.machine.embedded.valkey import ValkeyServer
 from conference.tokens import issue, user_named
 from schemas import sfu
 

@@ -103,7 +103,7 @@ def test_valkey_keeps_what_it_has_written_over_a_kill(
 OWNER = """
 import sys, time
 from pathlib import Path
-from conference.embedded import PostgresServer, ValkeyServer
+from conference.machine.embedded import PostgresServer, ValkeyServer
 servers = [PostgresServer(Path(sys.argv[1])), ValkeyServer(Path(sys.argv[1]))]
 for server in servers:
     server.start()
