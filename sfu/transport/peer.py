@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import weakref
 from typing import Literal, Protocol
 
 from schemas.sfu import Loss
@@ -94,13 +95,17 @@ class Peer:
         self.owner = owner
         self.checks = Bucket(CHECKS_PER_SECOND, CHECKS_PER_SECOND)
         self.records = Bucket(RECORDS_PER_SECOND, RECORDS_PER_SECOND)
-        self.pairs = Pairs(self._path_heard_us, self._path_nominated_us)
+        # By a proxy: what is closed goes at once, while the collector of cycles runs rarely.
+        myself: Peer = weakref.proxy(self)
+        self.pairs = Pairs(
+            lambda address: myself._path_heard_us(address), lambda: myself._path_nominated_us()
+        )
         self._now_us = now_us
         """Of the last thing that happened to it."""
         self._registry = registry
         self._credentials = Credentials()
         self._tie_breaker = secrets.randbits(64)
-        self._associations = Associations(self, lambda: self._now_us)
+        self._associations = Associations(myself, lambda: myself._now_us)
         self._left_checks: tuple[str, str] | None = None
         registry.credentials_added(self, self.ufrag)
 

@@ -16,20 +16,18 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
+from ports_in_a_row import free_ports
 
 from conference.machine.datadir import ServerUrls, write_urls
 from conference.tokens import load_secret, user_id_for
 from config.settings import Settings
 
 
-def free_ports() -> dict[str, str]:
-    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        tcp.bind(("127.0.0.1", 0))
-        udp.bind(("127.0.0.1", 0))
-        return {
-            "PARLEY_HTTP_PORT": str(tcp.getsockname()[1]),
-            "PARLEY_MEDIA_PORT": str(udp.getsockname()[1]),
-        }
+def ports() -> dict[str, str]:
+    return {
+        "PARLEY_HTTP_PORT": str(free_ports("tcp")),
+        "PARLEY_MEDIA_PORT": str(free_ports("udp")),
+    }
 
 
 def parley(*arguments: str, data_dir: Path, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -191,7 +189,7 @@ def test_up_names_the_setting_that_is_wrong(
     settings: dict[str, str], words: list[str], tmp_path: Path
 ) -> None:
     named = {f"PARLEY_{name}": value for name, value in settings.items()}
-    done = parley("up", "--api", "2", data_dir=tmp_path, **free_ports() | named)
+    done = parley("up", "--api", "2", data_dir=tmp_path, **ports() | named)
     assert_refused(done, *words)
     assert not (tmp_path / "postgres").exists(), "servers were started in vain"
 
@@ -230,7 +228,7 @@ def test_an_embedded_database_that_no_longer_runs_is_said(tmp_path: Path) -> Non
 
 def test_a_worker_says_that_redis_is_away_and_waits_for_it(tmp_path: Path) -> None:
     servers = {"PARLEY_REDIS_URL": "redis://127.0.0.1:1", "PARLEY_LOG_FORMAT": "json"}
-    with running("sfu", data_dir=tmp_path, **free_ports() | servers) as process:
+    with running("sfu", data_dir=tmp_path, **ports() | servers) as process:
         assert process.stderr is not None
         said = json.loads(process.stderr.readline())
         assert said["event"] == "not_ready"
@@ -339,7 +337,7 @@ def test_without_the_extra_it_says_what_to_install(
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_SERVERS, *command.split()],
-        env={**kept, "PARLEY_DATA_DIR": str(tmp_path), **free_ports()},
+        env={**kept, "PARLEY_DATA_DIR": str(tmp_path), **ports()},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

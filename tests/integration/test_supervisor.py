@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import signal
 import socket
@@ -16,8 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from conference.machine.ports import Kind, free
+from ports_in_a_row import free_ports
 
 UP_WITHIN = 60.0
 DOWN_WITHIN = 30.0
@@ -92,14 +90,6 @@ def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
 def environment(**settings: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
     return {**kept, **settings}
-
-
-def free_ports(kind: Kind, count: int = 2) -> int:
-    """The first of so many free ports in a row, below those that the kernel gives to outgoing connections."""
-    while True:
-        first = random.randrange(10_000, 30_000)
-        if all(free(kind, "127.0.0.1", first + number) for number in range(count)):
-            return first
 
 
 def eventually(holds: Callable[[], bool], within: float = 15.0) -> None:

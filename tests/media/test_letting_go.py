@@ -30,7 +30,7 @@ def no_collector() -> Iterator[None]:
 
 def held() -> list[weakref.ref[object]]:
     """Connections that exist; nothing here keeps them."""
-    return [weakref.ref(item) for item in gc.get_objects() if isinstance(item, _HELD)]
+    return [weakref.ref(item) for item in gc.get_objects() if type(item) in _HELD]
 
 
 @both_paths
