@@ -100,6 +100,12 @@ class _Connection(web.RequestHandler):
         self._stop_timer()
         super().connection_lost(exc)
 
+    def log_exception(self, *args: object, exc_info: BaseException | None = None) -> None:
+        """aiohttp reads what is left of a body once more after the answer. That it can't has been answered, and is no
+        defect of ours; the connection ends either way."""
+        if not isinstance(exc_info, web.RequestPayloadError):
+            super().log_exception(*args, exc_info=exc_info)
+
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
@@ -110,7 +116,6 @@ class _Connection(web.RequestHandler):
         if self.transport is not None:
             self.transport.write(_TOO_LATE)
             self.force_close()
-            self.transport.close()
 
     def handle_error(
         self,
