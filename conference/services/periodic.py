@@ -22,7 +22,7 @@ async def alone(about: object, step: Awaitable[object]) -> None:
         pass  # somebody else was quicker
     except SERVER_DOWN:
         raise
-    except Exception:
+    except Exception:  # a defect that one sets off must not keep the sweep from the others
         _log.exception("sweep_passed_over", about=str(about))
 
 

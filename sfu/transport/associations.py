@@ -205,6 +205,8 @@ class Associations:
             failure = Loss.HANDSHAKE_UNFINISHED
         except Exception:
             # Libraries read what the client shows as its certificate: whatever they raise is this client's affair.
+            if attempt is not self._rising:
+                return  # it was dropped, perhaps with its owner
             self._owner.count("handshakes_raised")
             log.warning("handshake_raised", exc_info=True)
         if attempt is not self._rising:
